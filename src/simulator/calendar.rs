@@ -87,6 +87,12 @@ pub(crate) fn day_around(zone: &Zone, instant: i64) -> Option<(i64, i64)> {
     Some((start_of_day(zone, date), start_of_day(zone, next)))
 }
 
+/// The start of the UTC day that contains an instant, and the start of the next day. `None` beyond the range of seconds.
+pub(crate) fn utc_day_around(instant: i64) -> Option<(i64, i64)> {
+    let start = instant.checked_sub(instant.rem_euclid(DAY))?;
+    Some((start, start.checked_add(DAY)?))
+}
+
 /// The first second of a local month. Months outside 1..=12 roll over into other years.
 pub(crate) fn start_of_month(zone: &Zone, year: i32, month: i32) -> i64 {
     let (year, month) = (year + (month - 1).div_euclid(12), (month - 1).rem_euclid(12) + 1);

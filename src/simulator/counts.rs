@@ -39,7 +39,7 @@ fn totals(view: &WorldView) -> Value {
         "user": count(people(view, Role::User)),
         "lead": count(people(view, Role::Lead)),
         "tag": count(view.tags().count() + ARCHIVED_TAGS.len()),
-        "segment": count(view.world.segments.len() + ARCHIVED_SEGMENTS.len()),
+        "segment": count(view.segments().count() + ARCHIVED_SEGMENTS.len()),
     })
 }
 
@@ -54,7 +54,7 @@ fn user_tags(view: &WorldView) -> Vec<Value> {
 }
 
 fn user_segments(view: &WorldView) -> Vec<Value> {
-    let living = view.world.segments.iter().zip(&view.segment_members).map(|(segment, members)| named(segment.name, members.len()));
+    let living = view.segments().map(|(segment, members)| named(segment.name, members.len()));
     living.chain(archived(view, &ARCHIVED_SEGMENTS)).collect()
 }
 

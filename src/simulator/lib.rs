@@ -1,11 +1,11 @@
-//! The embedded Intercom: a local HTTP server that answers as Intercom's REST API 1.0 to 1.4 and 2.0 to 2.16 does, over an invented workspace.
+//! The embedded Intercom: a local HTTP server that answers as Intercom's REST API 1.0 to 1.4 and 2.0 to 2.17 does, over an invented workspace.
 //!
 //! It is written from the known facts about the API, not from the client, and shares no type with the client. So a misread fact shows as a
 //! difference between the two. Where the facts are unsure, the code says "assumption".
 //!
 //! - `world` invents all contacts and everything they will ever do, from a seed. `world_view` is the world at one instant, a pure function of
 //!   world and instant.
-//! - `overlay` has what requests wrote (tags, contacts). The world itself never changes: a view combines it with an overlay.
+//! - `overlay` has what requests wrote (tags, contacts, tags of conversations). The world itself never changes: a view combines it with an overlay.
 //! - `v2` answers calls of the 2.x dialect from a view, with `search` and `paging`. `v1` does so for 1.x, with `numbered` pages and `scroll`s.
 //!   They know nothing of HTTP but methods. What both generations have is in `tagging`, `segments`, `contact_data`, `companies`, `counts` and
 //!   `workspace`.

@@ -24,6 +24,8 @@ pub(crate) struct Overlay {
     readdressed: Vec<u32>,
     /// Tags of companies, by the index of the company.
     company_tags: BTreeMap<u32, Vec<CompanyTag>>,
+    /// Tags of conversations that were changed, by the index of the conversation.
+    conversation_tags: BTreeMap<u32, Vec<TagSpell>>,
 }
 
 /// A tag that was created, renamed or deleted.
@@ -40,6 +42,19 @@ pub(crate) struct WrittenTag {
 pub(crate) struct CompanyTag {
     pub tag: u16,
     pub from: i64,
+}
+
+/// A change of the tags of a conversation.
+#[derive(Clone, Copy)]
+pub(crate) enum ConversationChange {
+    Attach {
+        tag: u16,
+        /// Index into the admins of the world.
+        admin: u8,
+    },
+    Detach {
+        tag: u16,
+    },
 }
 
 impl Overlay {
@@ -137,6 +152,24 @@ impl Overlay {
         } else if !tagged && carries {
             for spell in contact.tags.iter_mut().filter(|spell| spell.tag == tag && spell.from <= now && now < spell.until) {
                 spell.until = now;
+            }
+        }
+    }
+
+    /// All tags of a conversation over time. `None` if no request changed them.
+    pub(crate) fn tags_of_conversation(&self, conversation: u32) -> Option<&[TagSpell]> {
+        self.conversation_tags.get(&conversation).map(Vec::as_slice)
+    }
+
+    /// Adds a tag to a conversation, or removes it. `before` is the tag that it has from the world.
+    pub(crate) fn tag_conversation(&mut self, conversation: u32, before: Option<TagSpell>, change: ConversationChange, now: i64) {
+        let spells = self.conversation_tags.entry(conversation).or_insert_with(|| before.into_iter().collect());
+        match change {
+            ConversationChange::Attach { tag, admin } => spells.push(TagSpell { tag, from: now, until: i64::MAX, admin }),
+            ConversationChange::Detach { tag } => {
+                for spell in spells.iter_mut().filter(|spell| spell.tag == tag && now < spell.until) {
+                    spell.until = now;
+                }
             }
         }
     }

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use super::Simulator;
 use super::traffic::{Stats, WindowStats};
 use super::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS, Archived};
-use super::world::people::{Contact, Role};
+use super::world::people::{Contact, End, Role};
+use super::world::subscriptions::TYPES;
 use super::world_view::WorldView;
 use super::writes::LoggedWrite;
 
 /// The help text.
-pub(crate) const HELP: &str = "there are stats, state, members?group=&at= with tag:ID, segment:ID, role:user or role:lead, applied?tag=ID, conversations?from=&to=, writes, shared_emails and, of a server with --prepared-pages, requests?reset=true";
+pub(crate) const HELP: &str = "there are stats, state, members?group=&at= with tag:ID, segment:ID, subscription:ID (who left or joined it), role:user or role:lead, applied?tag=ID, merged?from=&to=, conversations?from=&to=, writes, shared_emails and, of a server with --prepared-pages, requests?reset=true";
 
 /// Answers a probe. `None` when there is no such probe.
 pub(crate) fn answer(simulator: &Simulator, path: &str, query: &[(String, String)]) -> Option<Value> {
@@ -23,6 +24,7 @@ pub(crate) fn answer(simulator: &Simulator, path: &str, query: &[(String, String
         "/_simulator/state" => Some(state(view)),
         "/_simulator/members" => members(view, parameter("group")?, seconds(parameter("at"))),
         "/_simulator/applied" => applied(view, parameter("tag")?),
+        "/_simulator/merged" => Some(merged(view, seconds(parameter("from")), seconds(parameter("to")))),
         "/_simulator/conversations" => Some(conversations(view, seconds(parameter("from")), seconds(parameter("to")))),
         "/_simulator/writes" => Some(simulator.0.writes.all().iter().map(LoggedWrite::body).collect()),
         "/_simulator/requests" => simulator.0.log.to_json(parameter("reset") == Some("true")),
@@ -50,7 +52,7 @@ fn state(view: &WorldView) -> Value {
         let count = contacts.iter().filter(|contact| contact.has_tag_at(tag.number, view.now)).count();
         json!({"group": format!("tag:{}", tag.id), "name": tag.name, "count": count})
     });
-    let segments = view.world.segments.iter().map(|segment| {
+    let segments = view.world.segments.iter().filter(|segment| segment.exists_at(view.now)).map(|segment| {
         let count = contacts.iter().filter(|contact| segment.holds(contact, view.now)).count();
         json!({"group": format!("segment:{}", segment.id), "name": segment.name, "count": count})
     });
@@ -90,6 +92,11 @@ fn members(view: &WorldView, group: &str, at: Option<i64>) -> Option<Value> {
             let segment = view.world.segments.iter().find(|segment| segment.id == id)?;
             existing(view).filter(|contact| segment.holds(contact, now)).map(|contact| contact.id.as_str()).collect()
         }
+        ("subscription", id) => {
+            let kind = TYPES.iter().position(|kind| kind.id == id)?;
+            let chosen = |contact: &&Contact| contact.choices.iter().any(|one| usize::from(one.kind) == kind && one.holds_at(now));
+            existing(view).filter(chosen).map(|contact| contact.id.as_str()).collect()
+        }
         ("role", name) => {
             let role = [Role::User, Role::Lead].into_iter().find(|role| role.word() == name)?;
             existing(view).filter(|contact| contact.role_at(now) == role).map(|contact| contact.id.as_str()).collect()
@@ -107,6 +114,20 @@ fn applied(view: &WorldView, id: &str) -> Option<Value> {
         Some(json!({"contact_id": contact.id, "applied_at": spell.from}))
     });
     Some(carried.collect())
+}
+
+/// The contacts that were merged at `from` or later, before `to`, and not after now, by time: `{"from", "from_role", "into", "at"}`.
+fn merged(view: &WorldView, from: Option<i64>, to: Option<i64>) -> Value {
+    let range = from.unwrap_or(i64::MIN)..to.unwrap_or(i64::MAX);
+    let mut merges: Vec<(i64, Value)> = Vec::new();
+    for contact in &view.world.contacts {
+        if let Some((at, End::Merged(target))) = contact.end.filter(|(at, _)| *at <= view.now && range.contains(at)) {
+            let (role, into) = (contact.role_at(at - 1).word(), &view.world.contact(target).id);
+            merges.push((at, json!({"from": contact.id, "from_role": role, "into": into, "at": at})));
+        }
+    }
+    merges.sort_by_key(|(at, _)| *at);
+    merges.into_iter().map(|(_, merge)| merge).collect()
 }
 
 /// The conversations that were created at `from` or later, before `to`, and not after now.

@@ -7,7 +7,7 @@ pub(crate) mod sort;
 use serde_json::Value;
 
 use super::api_error::ApiError;
-use super::calendar::{Zone, day_around};
+use super::calendar::{Zone, day_around, utc_day_around};
 
 /// The largest number of filters in one group.
 const MAX_FILTERS: usize = 15;
@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Number,
     Boolean,
     Date,
+    /// A custom attribute of type date. From 2.17 on, it is compared in another way than other dates.
+    CustomDate,
     /// Text with the operators `=` and `!=` only.
     Tag,
 }
@@ -31,6 +33,9 @@ pub(crate) enum Kind {
 pub(crate) enum Dates<'a> {
     /// Dates of contacts are compared by calendar day of this zone, with `=`, `>` and `<` only.
     Days(&'a Zone),
+    /// From 2.17 on, dates of contacts are compared to the second, and custom dates by days of UTC. It is assumed that the operators are
+    /// still `=`, `>` and `<` only. Both `>` and `<` exclude the value itself, or its whole day.
+    ExactSeconds,
     /// Dates of conversations are compared to the second, with all operators. Both `>` and `<` exclude the value itself.
     ///
     /// Assumption: Intercom's table calls `>` "greater or equal", but users found `<` to be exclusive. Clients must search a second wider.
@@ -195,8 +200,8 @@ fn test(name: &str, kind: Kind, operator: &str, value: &Value, dates: Dates<'_>)
         (Kind::Boolean, _) => &["=", "!=", "IN", "NIN"],
         (Kind::Number, _) => &["=", "!=", "IN", "NIN", ">", "<", ">=", "<="],
         (Kind::Tag, _) => &["=", "!="],
-        (Kind::Date, Dates::Days(_)) => &["=", ">", "<"],
-        (Kind::Date, Dates::Seconds) => &["=", "!=", ">", "<", ">=", "<="],
+        (Kind::Date | Kind::CustomDate, Dates::Days(_) | Dates::ExactSeconds) => &["=", ">", "<"],
+        (Kind::Date | Kind::CustomDate, Dates::Seconds) => &["=", "!=", ">", "<", ">=", "<="],
     };
     if !known.contains(&operator) {
         return Err(ApiError::parameter_invalid(format!(
@@ -243,12 +248,14 @@ fn test(name: &str, kind: Kind, operator: &str, value: &Value, dates: Dates<'_>)
                 _ => Check::OneOfNumbers(numbers),
             }
         }
-        Kind::Date => {
+        Kind::Date | Kind::CustomDate => {
             let instant = values.first().and_then(|value| date(value)).ok_or_else(|| wrong(value, "a Unix timestamp"))?;
-            let (start, end) = match dates {
+            let second = (instant, instant.saturating_add(1));
+            let (start, end) = match (kind, dates) {
                 // A value beyond the calendar is not extended to a day. All dates are before it, or all are after it.
-                Dates::Days(zone) => day_around(zone, instant).unwrap_or((instant, instant.saturating_add(1))),
-                Dates::Seconds => (instant, instant.saturating_add(1)),
+                (_, Dates::Days(zone)) => day_around(zone, instant).unwrap_or(second),
+                (Kind::CustomDate, Dates::ExactSeconds) => utc_day_around(instant).unwrap_or(second),
+                (_, Dates::ExactSeconds | Dates::Seconds) => second,
             };
             match operator {
                 ">" => Check::Between(end, i64::MAX),
@@ -317,6 +324,7 @@ mod tests {
             "seats" => Some(("seats", Kind::Number)),
             "bounced" => Some(("bounced", Kind::Boolean)),
             "created_at" => Some(("created_at", Kind::Date)),
+            "trial_ends_at" => Some(("trial_ends_at", Kind::CustomDate)),
             _ => None,
         }
     }
@@ -385,6 +393,29 @@ mod tests {
     }
 
     #[test]
+    fn contact_dates_are_seconds_from_2_17_and_custom_dates_are_days_of_utc() {
+        let holds = |field, operator, at| accepts(field, operator, json!(1_792_929_600), FieldValue::Date(at), Dates::ExactSeconds);
+        let noon = 1_792_929_600;
+        assert_eq!(
+            [">", "<", "="].map(|operator| [noon - 1, noon, noon + 1].map(|at| holds("created_at", operator, at))),
+            [[false, false, true], [true, false, false], [false, true, false]]
+        );
+        // 2026-10-25 in UTC. In Dublin the day is another one.
+        let (start, end) = (1_792_886_400, 1_792_972_800);
+        let around = [start - 1, start, end - 1, end];
+        assert_eq!(
+            [">", "<", "="].map(|operator| around.map(|at| holds("trial_ends_at", operator, at))),
+            [[false, false, false, true], [true, false, false, false], [false, true, true, false]]
+        );
+        for (field, operator) in
+            ["created_at", "trial_ends_at"].iter().flat_map(|field| [">=", "<=", "!="].map(|operator| (field, operator)))
+        {
+            let query = json!({"field": field, "operator": operator, "value": noon});
+            assert_eq!(parse(Some(&query), Dates::ExactSeconds, &find).err().unwrap().code, "parameter_invalid", "{field} {operator}");
+        }
+    }
+
+    #[test]
     fn conversation_dates_are_seconds() {
         let holds = |operator, at| accepts("created_at", operator, json!(100), FieldValue::Date(at), Dates::Seconds);
         assert_eq!(
@@ -404,7 +435,9 @@ mod tests {
     fn extreme_dates_do_not_panic() {
         for value in [json!(i64::MAX), json!(i64::MIN), json!(u64::MAX), json!(1e300), json!(1_790_000_000_000i64)] {
             for operator in ["=", ">", "<"] {
-                accepts("created_at", operator, value.clone(), FieldValue::Date(1_790_000_000), dublin());
+                for (field, dates) in [("created_at", dublin()), ("trial_ends_at", Dates::ExactSeconds)] {
+                    accepts(field, operator, value.clone(), FieldValue::Date(1_790_000_000), dates);
+                }
             }
         }
     }

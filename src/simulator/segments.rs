@@ -24,34 +24,36 @@ pub(crate) struct SegmentBody<'a> {
 
 impl<'a> SegmentBody<'a> {
     /// `count` is the number of members. `None` leaves it out, because it is sent only on request.
-    pub(crate) fn new(segment: &'a Segment, count: Option<usize>) -> Self {
+    pub(crate) fn new(segment: &'a Segment, now: i64, count: Option<usize>) -> Self {
         let person_type = match segment.person {
             Role::User => "user",
             Role::Lead => "contact",
         };
-        let Segment { id, name, created_at, updated_at, .. } = segment;
-        Self { r#type: "segment", id, name, created_at: *created_at, updated_at: *updated_at, person_type, count }
+        let Segment { id, name, created_at, .. } = segment;
+        Self { r#type: "segment", id, name, created_at: *created_at, updated_at: segment.updated_at(now), person_type, count }
     }
 }
 
-/// `GET /segments`. It lists the segments of contacts or, in 1.x with `type=company`, those of companies.
+/// `GET /segments`. It has no deleted segments. It lists the segments of contacts or, in 1.x with `type=company`, those of companies.
 pub(crate) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     if call.version.is_legacy() && call.parameter("type") == Some("company") {
         let segments: Vec<_> = SEGMENTS.iter().map(|segment| of_companies(view, call, segment)).collect();
         return write(&json!({"type": "segment.list", "segments": segments}));
     }
-    let segments = view.world.segments.iter().zip(&view.segment_members);
-    let segments: Vec<_> = segments.map(|(segment, members)| SegmentBody::new(segment, counts(call).then_some(members.len()))).collect();
+    let include_count = counts(call);
+    let segments: Vec<_> =
+        view.segments().map(|(segment, members)| SegmentBody::new(segment, view.now, include_count.then_some(members.len()))).collect();
     write(&json!({"type": "segment.list", "segments": segments}))
 }
 
+/// `GET /segments/{id}`. A deleted segment is 404 (an assumption).
 pub(crate) fn show(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
     let companies = SEGMENTS.iter().find(|segment| segment.id == id).filter(|_| call.version.is_legacy());
     if let Some(segment) = companies {
         return write(&of_companies(view, call, segment));
     }
-    let segment = view.world.segments.iter().find(|segment| segment.id == id).ok_or_else(ApiError::resource_not_found)?;
-    write(&SegmentBody::new(segment, counts(call).then(|| view.members_of_segment(id).len())))
+    let (segment, members) = view.segments().find(|(segment, _)| segment.id == id).ok_or_else(ApiError::resource_not_found)?;
+    write(&SegmentBody::new(segment, view.now, counts(call).then_some(members.len())))
 }
 
 /// The word `company` is an assumption: the samples show people only.

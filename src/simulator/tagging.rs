@@ -37,7 +37,7 @@ fn tag_body(id: &str, name: &str) -> Value {
     json!({"type": "tag", "id": id, "name": name})
 }
 
-/// A tag of a contact, with who added it and when.
+/// A tag of a contact or a conversation, with who added it and when.
 pub(crate) fn applied_tag(tag: ListedTag, spell: &TagSpell) -> Value {
     let applied_by = json!({"type": "admin", "id": ADMINS[usize::from(spell.admin)].0.to_string()});
     json!({"type": "tag", "id": tag.id, "name": tag.name, "applied_at": spell.from, "applied_by": applied_by})

@@ -1,12 +1,17 @@
 //! Tests of several parts together: the world over time, and searches through the dialect.
 
 mod connections;
+mod conversation_tags;
+mod exact_dates;
 mod faulty_pages;
+mod merges;
 mod over_http;
 mod overlay;
 mod planted;
 mod prepared;
+mod segments;
 mod served;
+mod subscriptions;
 mod tags;
 mod v1;
 
@@ -130,7 +135,7 @@ fn groups_have_their_sizes_flows_and_trends() {
     assert!(tag(&view(2025, 11), "beta tester").len() < tag(&now, "beta tester").len());
     assert!(tag(&view(2025, 11), "VIP").len() > tag(&now, "VIP").len());
     assert!(tag(&view(2026, 1), "winter sale").len() > 50 && tag(&view(2026, 7), "winter sale").is_empty());
-    assert!(now.segment_members.iter().all(|members| !members.is_empty()));
+    assert!(now.segments().all(|(_, members)| !members.is_empty()));
     // Monthly flows of the two most important groups.
     for members in [|view: &WorldView| view.members_of_tag(VALUE_LEAD_ID).to_vec(), |view: &WorldView| view.segment_members[0].to_vec()] {
         for month in 1..=10 {

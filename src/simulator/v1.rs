@@ -40,9 +40,13 @@ pub(crate) fn answer(context: &ReadContext, call: &Call) -> Result<String, ApiEr
         ("GET", ["conversations", id]) => conversations::show(view, id),
         ("GET", ["admins"]) => workspace::admins(),
         ("GET", ["me"]) => workspace::me(view),
-        (_, ["contacts" | "conversations", "search"] | ["contacts", _, _, ..] | ["companies", "list"] | ["data_attributes"]) => {
-            Err(ApiError::version_invalid())
-        }
+        (
+            _,
+            ["contacts" | "conversations", "search"]
+            | ["contacts", _, _, ..]
+            | ["companies", "list"]
+            | ["data_attributes" | "subscription_types"],
+        ) => Err(ApiError::version_invalid()),
         _ => Err(ApiError::resource_not_found()),
     }
 }

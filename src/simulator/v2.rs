@@ -6,11 +6,12 @@ mod contact_body;
 mod contacts;
 mod conversation_body;
 mod conversations;
+mod subscriptions;
 
 use super::api_error::ApiError;
 use super::call::Call;
 use super::context::ReadContext;
-use super::version::V2_6;
+use super::version::{V2_5, V2_6};
 use super::world_view::WorldView;
 use super::{companies, counts, segments, tagging, workspace};
 
@@ -33,9 +34,12 @@ pub(crate) fn answer(context: &ReadContext, call: &Call) -> Result<String, ApiEr
         (_, ["contacts", "scroll"]) => Err(ApiError::version_invalid()),
         ("GET", ["contacts", id]) => contacts::show(view, call, id),
         ("GET", ["contacts", id, "tags"]) => contacts::tags(view, call, id),
+        ("GET", ["contacts", id, "subscriptions"]) if call.version >= V2_5 => subscriptions::of_contact(view, call, id),
+        ("GET", ["subscription_types"]) if call.version >= V2_5 => subscriptions::types(),
         ("GET", ["contacts", id, "segments"]) => contacts::segments(view, call, id),
         ("GET", ["contacts", id, "companies"]) => contacts::companies(view, call, id),
         ("GET", ["conversations"]) => conversations::list(view, call),
+        ("GET", ["conversations", id]) => conversations::show(view, call, id),
         ("POST", ["conversations", "search"]) => conversations::search(view, call),
         ("GET", ["companies"]) => companies::list(context, call),
         ("POST", ["companies", "list"]) => companies::list_all(context, call),
@@ -58,6 +62,8 @@ pub(crate) fn write(view: &WorldView, call: &Call) -> Result<(WorldView, String)
         ("POST", ["contacts"]) => contacts::create(view, call),
         ("POST", ["contacts", id, "tags"]) => tagging::attach(view, call, contacts::existing(view, call, id)?),
         ("DELETE", ["contacts", id, "tags", tag]) => tagging::detach(view, contacts::existing(view, call, id)?, tag),
+        ("POST", ["conversations", id, "tags"]) => conversations::attach(view, call, id),
+        ("DELETE", ["conversations", id, "tags", tag]) => conversations::detach(view, call, id, tag),
         (_, ["users", ..]) => Err(ApiError::version_invalid()),
         _ => Err(ApiError::resource_not_found()),
     }

@@ -19,12 +19,22 @@
 //! - An odd month: on 2026-09-15 there is an outage. Members of `Active` open more than three times as many conversations as in any month
 //!   before, and more than three times as many of these members open any. In 2026-10 all is as it was before ([`conversations`]).
 //! - Contacts open far more conversations while they carry `value_lead` ([`conversations`]).
+//! - Leads that are merged: in each month of 2026, a few members of the segment `Leads to call` and of the tag `value_lead` are merged
+//!   into users who stay, and at least one user was merged into another after that. This is so in worlds of 2,000 contacts or more
+//!   ([`merges`]).
+//! - A segment whose filter is edited: `Big teams` has about twice as many members at the end of 2026-09 as at the end of 2026-08, because
+//!   its filter is edited on 2026-09-12 ([`groups`]). Its `updated_at` is that of the edit.
+//! - A segment made anew: `Power users` is deleted on 2026-07-20, and made anew with the same name, another id and another filter.
+//! - A mailing that is too frequent: in 2026-08, a third of the users on the plan `team` leave the subscription type `Product news`, and
+//!   about 3 % of all other contacts. In every other month it is about 0.5 % ([`subscriptions`]).
 
 pub(crate) mod companies;
 pub(crate) mod conversations;
 pub(crate) mod groups;
+mod merges;
 pub(crate) mod names;
 pub(crate) mod people;
+pub(crate) mod subscriptions;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -34,7 +44,7 @@ use rand::SeedableRng;
 use self::companies::Company;
 use self::conversations::Conversation;
 use self::groups::{Extra, Segment, Tag};
-use self::people::Contact;
+use self::people::{Contact, End};
 use super::calendar::{Zone, start_of_month};
 
 /// The random generator of the world. Its algorithm is fixed, so a seed gives the same world in every release.
@@ -79,11 +89,13 @@ pub(crate) struct World {
     directory: OnceLock<Directory>,
 }
 
-/// The contacts with an external id or an address, also deleted ones. Addresses are in lower case.
+/// The contacts with an external id or an address, also deleted ones, and those that are merged. Addresses are in lower case.
 #[derive(Default)]
 struct Directory {
     external_ids: HashMap<String, Vec<u32>>,
     emails: HashMap<String, Vec<u32>>,
+    /// The contacts that are merged into another one at any time, by the index of the other one.
+    merged: HashMap<u32, Vec<u32>>,
 }
 
 impl World {
@@ -99,7 +111,9 @@ impl World {
         let conversations = conversations::invent(&mut rng(options.seed, 3), &options.timezone, &contacts);
         // These come last, so that nothing else depends on them.
         groups::hand_out_evenly(&mut rng(options.seed, 4), &tags, &mut contacts);
+        merges::plant(&mut rng(options.seed, 6), &options, &segments, &conversations, &mut contacts);
         groups::hand_out_big_tag(&tags, &mut contacts);
+        subscriptions::choose(&mut rng(options.seed, 5), &options.timezone, &mut contacts);
         Self { options, contacts, tags, segments, companies, conversations, directory: OnceLock::new() }
     }
 
@@ -119,12 +133,20 @@ impl World {
         self.directory().emails.get(&email.to_lowercase()).map_or(&[], Vec::as_slice)
     }
 
+    /// The contacts that are merged into a contact at any time, ascending.
+    pub(crate) fn merged_into(&self, index: u32) -> &[u32] {
+        self.directory().merged.get(&index).map_or(&[], Vec::as_slice)
+    }
+
     fn directory(&self) -> &Directory {
         self.directory.get_or_init(|| {
             let mut directory = Directory::default();
             for (contact, index) in self.contacts.iter().zip(0u32..) {
                 if let Some(external_id) = &contact.external_id {
                     directory.external_ids.entry(external_id.clone()).or_default().push(index);
+                }
+                if let Some((_, End::Merged(target))) = contact.end {
+                    directory.merged.entry(target).or_default().push(index);
                 }
                 if let Some(email) = contact.email.as_ref().filter(|email| !email.is_empty()) {
                     directory.emails.entry(email.to_lowercase()).or_default().push(index);

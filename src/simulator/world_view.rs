@@ -249,9 +249,31 @@ impl WorldView {
         self.contact(index).tags_at(self.now).filter_map(|spell| Some((self.tag(spell.tag)?, spell)))
     }
 
+    /// A conversation that was opened, by id.
+    pub(crate) fn find_conversation(&self, id: &str) -> Option<u32> {
+        let wanted: u64 = id.parse().ok()?;
+        self.conversations().binary_search_by_key(&wanted, |conversation| conversation.id).ok().map(|index| index as u32)
+    }
+
+    /// The existing tags that a conversation has, and since when. A tag of the world is shown from the start, although its time is a minute
+    /// later.
+    pub(crate) fn tags_of_conversation(&self, index: u32) -> Vec<(ListedTag<'_>, TagSpell)> {
+        let spells = match self.overlay.tags_of_conversation(index) {
+            Some(written) => written.iter().filter(|spell| spell.from <= self.now && self.now < spell.until).cloned().collect(),
+            None => self.world.conversations.get(index as usize).and_then(Conversation::tag_spell).into_iter().collect::<Vec<_>>(),
+        };
+        spells.into_iter().filter_map(|spell| Some((self.tag(spell.tag)?, spell))).collect()
+    }
+
     /// The existing tags that a company has, and since when.
     pub(crate) fn tags_of_company(&self, company: u32) -> impl Iterator<Item = (ListedTag<'_>, i64)> {
         self.overlay.tags_of_company(company, self.now).filter_map(|carried| Some((self.tag(carried.tag)?, carried.from)))
+    }
+
+    /// The segments that exist, with their members.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = (&Segment, &[u32])> {
+        let all = self.world.segments.iter().zip(&self.segment_members);
+        all.filter(|(segment, _)| segment.exists_at(self.now)).map(|(segment, members)| (segment, members.borrow()))
     }
 
     /// The segments that a contact is in.
@@ -297,10 +319,9 @@ impl WorldView {
         self.find_tag(id).map_or(&[], |tag| self.tag_members[usize::from(tag.number)].borrow())
     }
 
-    /// The members of a segment by its id. There are none when no segment has this id.
+    /// The members of a segment by its id. There are none when no segment has this id, or the segment was deleted (an assumption).
     pub(crate) fn members_of_segment(&self, id: &str) -> &[u32] {
-        let segment = self.world.segments.iter().position(|segment| segment.id == id);
-        segment.map_or(&[], |segment| self.segment_members[segment].borrow())
+        self.segments().find(|(segment, _)| segment.id == id).map_or(&[], |(_, members)| members)
     }
 
     /// The sorted result of a search, which is cached. `name` must contain everything that the result depends on.

@@ -3,6 +3,7 @@
 use super::{Dates, FieldValue, Kind, Query, Test};
 use crate::api_error::ApiError;
 use crate::paging::Key;
+use crate::version::{V2_17, Version};
 use crate::world::ADMINS;
 use crate::world::names::COUNTRIES;
 use crate::world::people::Contact;
@@ -113,7 +114,7 @@ pub(crate) fn find(name: &str) -> Option<(Field, Kind)> {
         "custom_attributes.newsletter" => Some((Field::Newsletter, Kind::Boolean)),
         "custom_attributes.seats" => Some((Field::Seats, Kind::Number)),
         "custom_attributes.monthly_spend" => Some((Field::MonthlySpend, Kind::Number)),
-        "custom_attributes.trial_ends_at" => date(DateField::TrialEnds),
+        "custom_attributes.trial_ends_at" => Some((Field::Date(DateField::TrialEnds), Kind::CustomDate)),
         "created_at" => date(DateField::Created),
         "updated_at" => date(DateField::Updated),
         "signed_up_at" => date(DateField::SignedUp),
@@ -126,13 +127,14 @@ pub(crate) fn find(name: &str) -> Option<(Field, Kind)> {
     }
 }
 
-/// Parses the `query` of a contact search.
-pub(crate) fn parse(view: &WorldView, query: Option<&serde_json::Value>) -> Result<Query<Field>, ApiError> {
-    super::parse(query, Dates::Days(&view.world.options.timezone), &find)
+/// Parses the `query` of a contact search. The same query can have other results from 2.17 on.
+pub(crate) fn parse(view: &WorldView, query: Option<&serde_json::Value>, version: Version) -> Result<Query<Field>, ApiError> {
+    let dates = if version >= V2_17 { Dates::ExactSeconds } else { Dates::Days(&view.world.options.timezone) };
+    super::parse(query, dates, &find)
 }
 
 /// The contacts that match, ascending by the sort field, then by id. It checks only the smallest group that the search requires, and of
-/// this group only the contacts that were created on the required days.
+/// this group only the contacts that were created in the required range.
 pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field) -> Vec<u32> {
     let mut candidates: &[u32] = &view.contacts;
     let (mut from, mut until) = (i64::MIN, view.now - view.search_delay + 1);

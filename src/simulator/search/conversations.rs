@@ -4,7 +4,6 @@ use super::{Dates, FieldValue, Kind, Query, Test};
 use crate::api_error::ApiError;
 use crate::paging::Key;
 use crate::world::ADMINS;
-use crate::world::conversations::Conversation;
 use crate::world_view::WorldView;
 
 /// A searchable field of a conversation. `statistics.*`, ratings and the AI agent are not simulated.
@@ -71,7 +70,7 @@ pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field, priorit
     let (start, end) = (created_before(from), created_before(until));
     let slice = all.get(start..end).unwrap_or(&[]);
     let passing = slice.iter().zip(start as u32..);
-    let passing = passing.filter(|(conversation, _)| query.matches(&|field, test| passes(view, conversation, field, test, priority)));
+    let passing = passing.filter(|(_, index)| query.matches(&|field, test| passes(view, *index, field, test, priority)));
     let mut found: Vec<u32> = passing.map(|(_, index)| index).collect();
     if sort == Field::UpdatedAt {
         found.sort_by_cached_key(|index| (all[*index as usize].updated_at(view.now), *index));
@@ -94,8 +93,9 @@ pub(crate) fn key(view: &WorldView, index: u32, sort: Field) -> Key {
     }
 }
 
-fn passes(view: &WorldView, conversation: &Conversation, field: Field, test: &Test, priority: fn(u8) -> &'static str) -> bool {
+fn passes(view: &WorldView, index: u32, field: Field, test: &Test, priority: fn(u8) -> &'static str) -> bool {
     let (world, now) = (&view.world, view.now);
+    let conversation = &view.conversations()[index as usize];
     let text = |text: &str| test.accepts([FieldValue::Text(text)]);
     let open = conversation.open_at(now);
     match field {
@@ -111,7 +111,7 @@ fn passes(view: &WorldView, conversation: &Conversation, field: Field, test: &Te
         Field::ContactIds => test.accepts(conversation.participants().map(|index| FieldValue::Text(&world.contact(index).id))),
         Field::AdminAssigneeId => test.accepts(conversation.assignee.map(|admin| FieldValue::Number(ADMINS[usize::from(admin)].0 as f64))),
         Field::TeamAssigneeId => test.accepts([]),
-        Field::TagIds => test.accepts(conversation.tag.and_then(|tag| view.tag(tag)).map(|tag| FieldValue::Text(tag.id))),
+        Field::TagIds => test.accepts(view.tags_of_conversation(index).iter().map(|(tag, _)| FieldValue::Text(tag.id))),
         Field::State => text(conversation.state_at(now)),
         Field::Priority => text(priority(conversation.priority)),
         Field::Open => test.accepts([FieldValue::Boolean(open)]),

@@ -55,7 +55,7 @@ async fn answers_carry_the_documented_headers() {
     }
     let not_found = exchange(port, &ask("/nothing", BEARER)).await;
     assert!(not_found.starts_with("HTTP/1.1 404") && not_found.contains("x-ratelimit-limit"), "{not_found}");
-    for headers in ["Intercom-Version: 1.5\r\n", "Intercom-Version: 2.17\r\n", "Intercom-Version: Preview\r\n"] {
+    for headers in ["Intercom-Version: 1.5\r\n", "Intercom-Version: 2.18\r\n", "Intercom-Version: Preview\r\n"] {
         let answer = exchange(port, &ask("/tags", &format!("{BEARER}{headers}"))).await;
         assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("intercom_version_invalid"), "{answer}");
     }

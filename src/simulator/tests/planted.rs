@@ -7,6 +7,7 @@ use crate::calendar::start_of_month;
 use crate::world::conversations::Starter;
 use crate::world::names::COUNTRIES;
 use crate::world::people::{Contact, Plan, Role};
+use crate::world::subscriptions::PRODUCT_NEWS;
 use crate::world::{World, WorldOptions};
 use crate::world_view::WorldView;
 
@@ -145,6 +146,32 @@ fn in_2026_09_there_was_an_outage() {
             assert!(robust_z(&changes[..16]) > 10.0, "{}: the rise: {changes:?}", seen.name);
             assert!(robust_z(&changes) < -10.0, "{}: the fall: {changes:?}", seen.name);
         }
+    }
+}
+
+/// The share of contacts that leave `Product news` in a month, of those who exist at its end and had not left before.
+fn leavers(seen: &TestWorld, year: i32, month: i32, wanted: impl Fn(&Contact, i64) -> bool) -> f64 {
+    let (start, end) = (seen.start(year, month), seen.start(year, month + 1));
+    let left = |contact: &Contact, at: i64| contact.choices.iter().any(|choice| choice.kind == PRODUCT_NEWS && choice.holds_at(at));
+    let view = seen.at_the_end_of(year, month);
+    let people = || view.contacts.iter().map(|index| seen.world.contact(*index)).filter(|contact| wanted(contact, end));
+    let stayed = people().filter(|contact| !left(contact, start));
+    people().filter(|contact| !left(contact, start) && left(contact, end)).count() as f64 / stayed.count() as f64
+}
+
+#[test]
+fn in_2026_08_a_mailing_makes_many_leave_product_news() {
+    for seen in worlds(1..=3) {
+        let on_team = |contact: &Contact, at: i64| contact.role_at(at) == Role::User && contact.plan_at(at) == Plan::Team;
+        let team = leavers(&seen, 2026, 8, on_team);
+        let others = leavers(&seen, 2026, 8, |contact, at| !on_team(contact, at));
+        assert!((0.26..0.42).contains(&team) && (0.02..0.05).contains(&others), "{}: {team} {others}", seen.name);
+        let ordinary: Vec<f64> = (1..=24).filter(|month| *month != 20).map(|month| leavers(&seen, 2025, month, |_, _| true)).collect();
+        let mean = ordinary.iter().sum::<f64>() / ordinary.len() as f64;
+        assert!((0.003..0.007).contains(&mean) && ordinary.iter().all(|share| *share < 0.014), "{}: {mean} {ordinary:?}", seen.name);
+        // The plan makes no difference in other months.
+        let team: f64 = (1..=24).filter(|month| *month != 20).map(|month| leavers(&seen, 2025, month, on_team)).sum();
+        assert!(team / 23.0 < 0.012, "{}: {team}", seen.name);
     }
 }
 

@@ -169,7 +169,7 @@ async fn cached_responses_pass_the_same_checks() {
     assert_ne!(came[0].header("x-request-id"), came[1].header("x-request-id"));
     let of_stranger = request.send(&GZIP.replace("t0ken", "invalid")).await;
     assert!(of_stranger.head.starts_with("HTTP/1.1 401"), "{}", of_stranger.head);
-    let refused = TestRequest { version: "2.17", ..request }.gzipped().await;
+    let refused = TestRequest { version: "2.18", ..request }.gzipped().await;
     assert!(refused.head.starts_with("HTTP/1.1 400"), "{}", refused.head);
 
     let stats = stats(port).await;

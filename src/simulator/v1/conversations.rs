@@ -45,8 +45,7 @@ pub(super) fn list(context: &ReadContext, call: &Call) -> Result<String, ApiErro
 
 /// `GET /conversations/{id}`. It has the first message only, because this world has no other parts (an assumption).
 pub(super) fn show(view: &WorldView, id: &str) -> Result<String, ApiError> {
-    let found = view.conversations().iter().zip(0u32..).find(|(conversation, _)| conversation.id.to_string() == id);
-    let (_, index) = found.ok_or_else(ApiError::resource_not_found)?;
+    let index = view.find_conversation(id).ok_or_else(ApiError::resource_not_found)?;
     let mut body = body(view, index, false);
     body["conversation_parts"] = json!({"type": "conversation_part.list", "conversation_parts": [], "total_count": 0});
     write(&body)
@@ -83,12 +82,8 @@ fn body(view: &WorldView, index: u32, plain: bool) -> Value {
         json!({"type": contact.role_at(conversation.created_at).word(), "id": contact.id})
     };
     let assignee = conversation.assignee.map(|admin| ADMINS[usize::from(admin)].0.to_string());
-    let tags: Vec<Value> = conversation
-        .tag
-        .and_then(|tag| view.tag(tag))
-        .map(|tag| json!({"type": "tag", "id": tag.id, "name": tag.name}))
-        .into_iter()
-        .collect();
+    let tags = view.tags_of_conversation(index);
+    let tags: Vec<Value> = tags.iter().map(|(tag, _)| json!({"type": "tag", "id": tag.id, "name": tag.name})).collect();
     let text = if plain { "this is the message body" } else { "<p>this is the message body</p>" };
     json!({
         "type": "conversation",

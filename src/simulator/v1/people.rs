@@ -150,8 +150,9 @@ fn members_of_tag<'a>(view: &'a WorldView, id: &str) -> Result<&'a [u32], ApiErr
     if known { Ok(view.members_of_tag(id)) } else { Err(ApiError::resource_not_found()) }
 }
 
+/// The members of a segment. As for tags, and a deleted segment is unknown (an assumption).
 fn members_of_segment<'a>(view: &'a WorldView, id: &str) -> Result<&'a [u32], ApiError> {
-    let known = view.world.segments.iter().any(|segment| segment.id == id) || ARCHIVED_SEGMENTS.iter().any(|segment| segment.id == id);
+    let known = view.segments().any(|(segment, _)| segment.id == id) || ARCHIVED_SEGMENTS.iter().any(|segment| segment.id == id);
     if known { Ok(view.members_of_segment(id)) } else { Err(ApiError::resource_not_found()) }
 }
 

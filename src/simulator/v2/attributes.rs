@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
 use crate::call::{Call, write};
-use crate::version::V2_16;
+use crate::version::{V2_16, V2_17, Version};
 use crate::world::{ADMINS, WORKSPACE_CREATED_AT};
 
 /// Custom attributes of contacts as `(id, name, type)`.
@@ -19,7 +19,7 @@ const CUSTOM: [(u64, &str, &str); 6] = [
 ];
 
 /// Standard attributes of contacts.
-const STANDARD: [(&str, &str); 24] = [
+const STANDARD: [(&str, &str); 26] = [
     ("id", "string"),
     ("role", "string"),
     ("name", "string"),
@@ -35,6 +35,8 @@ const STANDARD: [(&str, &str); 24] = [
     ("last_replied_at", "date"),
     ("last_email_opened_at", "date"),
     ("last_email_clicked_at", "date"),
+    ("ios_last_seen_at", "date"),
+    ("android_last_seen_at", "date"),
     ("language_override", "string"),
     ("browser", "string"),
     ("os", "string"),
@@ -51,21 +53,23 @@ const OF_COMPANIES: [(&str, &str); 5] =
 
 pub(super) fn list(call: &Call) -> Result<String, ApiError> {
     let all = match call.parameter("model") {
-        Some("contact") => of_contacts(),
+        Some("contact") => of_contacts(call.version),
         Some("company") => of_companies(),
         Some("conversation") if call.version >= V2_16 => {
             let message = "model=conversation is no longer supported. Use GET /conversations/attributes instead";
             return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "parameter_invalid", message));
         }
         Some("conversation") => Vec::new(),
-        None => [of_contacts(), of_companies()].concat(),
+        None => [of_contacts(call.version), of_companies()].concat(),
         Some(other) => return Err(ApiError::parameter_invalid(format!("'{other}' is not a model: use contact, company or conversation"))),
     };
     write(&json!({"type": "list", "data": all}))
 }
 
-fn of_contacts() -> Vec<Value> {
-    let standard = STANDARD.iter().map(|(name, data_type)| attribute(name, name, data_type, "contact", None));
+/// The attributes of contacts. From 2.17 on, standard dates are of type `datetime`. It is assumed that custom dates are still of type `date`.
+fn of_contacts(version: Version) -> Vec<Value> {
+    let shown = |data_type| if data_type == "date" && version >= V2_17 { "datetime" } else { data_type };
+    let standard = STANDARD.iter().map(|(name, data_type)| attribute(name, name, shown(*data_type), "contact", None));
     let custom =
         CUSTOM.iter().map(|(id, name, data_type)| attribute(name, &format!("custom_attributes.{name}"), data_type, "contact", Some(*id)));
     standard.chain(custom).collect()

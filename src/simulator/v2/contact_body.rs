@@ -5,13 +5,14 @@ use serde_json::{Map, Value};
 
 use crate::custom_attributes::custom_attributes;
 use crate::search::contacts::DateField;
-use crate::version::{V2_11, V2_16, Version};
+use crate::version::{V2_5, V2_11, V2_16, Version};
 use crate::world::names::COUNTRIES;
 use crate::world::people::Role;
+use crate::world::subscriptions::Consent;
 use crate::world::{ADMINS, WORKSPACE_ID};
 use crate::world_view::WorldView;
 
-/// The largest number of tags, notes and companies that are shown on a contact.
+/// The largest number of tags, notes, companies and subscriptions that are shown on a contact.
 const SHOWN: usize = 10;
 
 /// A contact as 2.x sends it. It also has the keys that are in Intercom's examples but not in its schema.
@@ -66,8 +67,10 @@ pub(super) struct ContactBody<'a> {
     tags: Option<Linked>,
     notes: Linked,
     companies: Linked,
-    opted_out_subscription_types: Linked,
-    opted_in_subscription_types: Linked,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opted_out_subscription_types: Option<Linked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opted_in_subscription_types: Option<Linked>,
     utm_campaign: Option<&'static str>,
     utm_content: Option<&'static str>,
     utm_medium: Option<&'static str>,
@@ -78,6 +81,9 @@ pub(super) struct ContactBody<'a> {
     enabled_push_messaging: Option<Option<bool>>,
     sms_consent: bool,
     unsubscribed_from_sms: bool,
+    /// Who was merged into a user, on request from 2.16 on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merge_history: Option<Vec<Merge<'a>>>,
     /// This key is not documented, so clients must ignore it.
     undocumented_score: f64,
 }
@@ -152,7 +158,30 @@ impl Linked {
     }
 }
 
+#[derive(Serialize)]
+struct Merge<'a> {
+    r#type: &'static str,
+    source_contact_id: &'a str,
+    source_contact_role: &'static str,
+    merged_at: i64,
+}
+
 impl<'a> ContactBody<'a> {
+    /// The contact with its merges, if it is a user. Assumptions: they are newest first, and do not include what was merged into a merged
+    /// contact before.
+    pub(super) fn with_merge_history(self, view: &'a WorldView, index: u32) -> Self {
+        let merge = |source: &u32| {
+            let source = view.contact(*source);
+            let merged_at = source.gone_at().filter(|at| *at <= view.now)?;
+            let role = source.role_at(merged_at - 1).word();
+            Some(Merge { r#type: "merge_history", source_contact_id: &source.id, source_contact_role: role, merged_at })
+        };
+        let mut merges: Vec<Merge<'a>> = view.world.merged_into(index).iter().filter_map(merge).collect();
+        merges.sort_by_key(|merge| std::cmp::Reverse(merge.merged_at));
+        let is_user = view.contact(index).role_at(view.now) == Role::User;
+        Self { merge_history: is_user.then_some(merges), ..self }
+    }
+
     /// A contact as a version shows it.
     pub(super) fn new(view: &'a WorldView, index: u32, version: Version) -> Self {
         let (world, now) = (&view.world, view.now);
@@ -163,7 +192,10 @@ impl<'a> ContactBody<'a> {
         let date = |field: DateField| field.of(contact, now);
         let link = |path: &str, kind, ids| Linked::new(&contact.id, path, kind, ids);
         let tags: Vec<String> = view.tags_of(index).map(|(tag, _)| tag.id.to_owned()).collect();
-        let unsubscribed = reached(contact.unsubscribed_at);
+        let chosen = |consent: Consent| {
+            let ids = contact.subscriptions_at(now).filter(|kind| kind.consent == consent).map(|kind| kind.id.to_owned());
+            (version >= V2_5).then(|| link("subscriptions", "subscription", ids.collect()))
+        };
         let owner_id = contact.owner.map(|owner| ADMINS[owner].0);
         let social = if contact.notes == 3 {
             vec![SocialProfile { r#type: "social_profile", name: "Fosstodon", url: "https://social.example/@someone" }]
@@ -189,7 +221,7 @@ impl<'a> ContactBody<'a> {
             social_profiles: SocialProfiles { r#type: "list", data: social },
             has_hard_bounced: reached(contact.bounced_at),
             marked_email_as_spam: reached(contact.spam_at),
-            unsubscribed_from_emails: unsubscribed,
+            unsubscribed_from_emails: reached(contact.unsubscribed_at),
             created_at: contact.created_at,
             updated_at: contact.updated_at(now),
             signed_up_at: date(DateField::SignedUp),
@@ -232,12 +264,8 @@ impl<'a> ContactBody<'a> {
                 "company",
                 contact.companies.iter().map(|company| world.companies[*company as usize].id.clone()).collect(),
             ),
-            opted_out_subscription_types: link("subscriptions", "subscription", if unsubscribed { vec!["71".to_owned()] } else { vec![] }),
-            opted_in_subscription_types: link(
-                "subscriptions",
-                "subscription",
-                if contact.newsletter_at(now) == Some(true) { vec!["72".to_owned()] } else { vec![] },
-            ),
+            opted_out_subscription_types: chosen(Consent::OptOut),
+            opted_in_subscription_types: chosen(Consent::OptIn),
             utm_campaign: contact.utm_source.map(|_| "launch, \"phase 2\""),
             utm_content: None,
             utm_medium: contact.utm_source.map(|_| "web"),
@@ -247,6 +275,7 @@ impl<'a> ContactBody<'a> {
             enabled_push_messaging: (version >= V2_16).then_some(None),
             sms_consent: false,
             unsubscribed_from_sms: false,
+            merge_history: None,
             undocumented_score: 0.5,
         }
     }

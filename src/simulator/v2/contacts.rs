@@ -1,6 +1,6 @@
 //! `/contacts`: the list, the search, and what belongs to one contact.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::search::contacts::{found, key, parse, sortable};
 use crate::search::sort::sort;
 use crate::segments::SegmentBody;
 use crate::tagging::applied_tag;
-use crate::version::V2_16;
+use crate::version::{V2_16, V2_17};
 use crate::world::people::{End, Role};
 use crate::world_view::WorldView;
 
@@ -26,8 +26,15 @@ struct ContactList<'a> {
     pages: Pages,
 }
 
+/// A contact. `GET /contacts` and `GET /contacts/{id}` add the merge history on request, from 2.16 on.
+fn body<'a>(view: &'a WorldView, call: &Call, index: u32) -> ContactBody<'a> {
+    let body = ContactBody::new(view, index, call.version);
+    let with_history = call.version >= V2_16 && call.method == Method::GET && call.parameter("include_merge_history") == Some("true");
+    if with_history { body.with_merge_history(view, index) } else { body }
+}
+
 fn list_body(view: &WorldView, call: &Call, shown: &[u32], total_count: usize, pages: Pages) -> Result<String, ApiError> {
-    let data = shown.iter().map(|index| ContactBody::new(view, *index, call.version)).collect();
+    let data = shown.iter().map(|index| body(view, call, *index)).collect();
     write(&ContactList { r#type: "list", data, total_count, pages })
 }
 
@@ -44,13 +51,14 @@ pub(super) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
 /// `POST /contacts/search`: newest first by default (an assumption). A cursor in the query string is ignored.
 pub(super) fn search(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     let body = call.object()?;
-    let query = parse(view, body.get("query"))?;
+    let query = parse(view, body.get("query"), call.version)?;
     let sort = sort(body.get("sort"), "created_at", call.version >= V2_16)?;
     let field = sortable(sort.field).ok_or_else(|| ApiError::parameter_invalid(format!("'{}' is not a field to sort by", sort.field)))?;
     let pagination = body.get("pagination");
     let per_page = paging::per_page(pagination.and_then(|pagination| pagination.get("per_page")), 50)?;
     let after = search_cursor(pagination)?;
-    let name = format!("contacts {field:?} {}", body["query"]);
+    // Dates are compared in another way from 2.17 on.
+    let name = format!("contacts {} {field:?} {}", call.version >= V2_17, body["query"]);
     let all = call.indexed(view.found(name, || found(view, &query, field)));
     let cut = Cut { descending: sort.descending, per_page, after, moves: call.moves };
     let (shown, next) = paging::page(&all, &cut, |index| (key(view, index, field), view.contact(index).id.clone()));
@@ -69,7 +77,7 @@ pub(super) fn search_cursor(pagination: Option<&Value>) -> Result<Option<Positio
 
 pub(super) fn show(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
     let index = existing(view, call, id)?;
-    write(&ContactBody::new(view, index, call.version))
+    write(&body(view, call, index))
 }
 
 /// `GET /contacts/{id}/tags`: all tags without pages, each with the start of its current spell. Assumptions: their order, and 410 for merged
@@ -80,7 +88,7 @@ pub(super) fn tags(view: &WorldView, call: &Call, id: &str) -> Result<String, Ap
 }
 
 pub(super) fn segments(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
-    let segments: Vec<_> = view.segments_of(existing(view, call, id)?).map(|segment| SegmentBody::new(segment, None)).collect();
+    let segments: Vec<_> = view.segments_of(existing(view, call, id)?).map(|segment| SegmentBody::new(segment, view.now, None)).collect();
     write(&json!({"type": "list", "data": segments}))
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::tagging::applied_tag;
 use crate::version::{V2_11, V2_15, V2_16, Version};
 use crate::world::ADMINS;
 use crate::world_view::WorldView;
@@ -32,16 +33,7 @@ pub(super) fn conversation_body(view: &WorldView, index: u32, version: Version) 
             }
         })
         .collect();
-    let tags: Vec<Value> = conversation
-        .tag
-        .and_then(|tag| view.tag(tag))
-        .map(|tag| {
-            let (admin, ..) = ADMINS[0];
-            let applied_by = json!({"type": "admin", "id": admin.to_string()});
-            json!({"type": "tag", "id": tag.id, "name": tag.name, "applied_at": conversation.created_at + 60, "applied_by": applied_by})
-        })
-        .into_iter()
-        .collect();
+    let tags: Vec<Value> = view.tags_of_conversation(index).iter().map(|(tag, spell)| applied_tag(*tag, spell)).collect();
     let unassigned = if version >= V2_16 { json!(0) } else { Value::Null };
     let state = conversation.state_at(now);
     let mut body = json!({

@@ -6,7 +6,7 @@
 use rand::RngExt;
 
 use super::groups::VALUE_LEAD;
-use super::people::{Contact, Role};
+use super::people::{Contact, Role, TagSpell};
 use super::{ADMINS, BOT_ID, Rng, WORKSPACE_CREATED_AT, WORLD_END, World, between, exponential};
 use crate::calendar::{DAY, MONTH, Zone, start_of_month};
 
@@ -37,7 +37,7 @@ pub(crate) struct Conversation {
     /// 0 to 4: none, low, medium, high, urgent.
     pub priority: u8,
     /// Index into the world's tags.
-    pub tag: Option<u16>,
+    tag: Option<u16>,
 }
 
 /// The author of a conversation's first message.
@@ -67,6 +67,11 @@ impl Conversation {
                 Author { kind: "bot", id: BOT_ID.to_string(), name: Some("Helper".to_owned()), email: "bot@workspace.example".to_owned() }
             }
         }
+    }
+
+    /// The tag that the first admin added a minute after the conversation was opened, in some conversations.
+    pub(crate) fn tag_spell(&self) -> Option<TagSpell> {
+        self.tag.map(|tag| TagSpell { tag, from: self.created_at + 60, until: i64::MAX, admin: 0 })
     }
 
     /// The participants, as indices of contacts.

@@ -1,7 +1,7 @@
 //! Tags and segments, and their members over time.
 //!
 //! The spells of a tag are part of the world. A segment is a rule that is evaluated at the time of the request, as on the real service. So
-//! a segment has no history.
+//! a segment has no history. Its rule can be edited, and a segment can be deleted and made anew under the same name.
 
 use rand::RngExt;
 
@@ -312,20 +312,41 @@ pub(crate) struct Segment {
     pub id: &'static str,
     pub name: &'static str,
     pub created_at: i64,
-    pub updated_at: i64,
+    pub deleted_at: Option<i64>,
     /// Whether the members are users or leads.
     pub person: Role,
     rule: Rule,
+    /// When the rule was edited, and the rule since then.
+    edit: Option<(i64, Rule)>,
 }
 
 impl Segment {
-    /// Whether a contact that exists at `now` is in the segment then.
+    /// Whether the segment was created and not deleted.
+    pub(crate) fn exists_at(&self, now: i64) -> bool {
+        self.created_at <= now && self.deleted_at.is_none_or(|deleted| now < deleted)
+    }
+
+    /// When the segment was last edited. It is assumed that a change of its members does not count.
+    pub(crate) fn updated_at(&self, now: i64) -> i64 {
+        let first = self.created_at + DAY;
+        let edits = [Some(first), self.edit.map(|(at, _)| at)];
+        edits.into_iter().flatten().filter(|at| *at <= now).max().unwrap_or(self.created_at)
+    }
+
+    fn rule_at(&self, now: i64) -> Rule {
+        match self.edit {
+            Some((at, rule)) if at <= now => rule,
+            _ => self.rule,
+        }
+    }
+
+    /// Whether a contact that exists at `now` is in the segment then. A segment that does not exist has no members.
     pub(crate) fn holds(&self, contact: &Contact, now: i64) -> bool {
-        if contact.role_at(now) != self.person {
+        if contact.role_at(now) != self.person || !self.exists_at(now) {
             return false;
         }
         let away = || contact.last_seen_at(now).map(|seen| now - seen);
-        match self.rule {
+        match self.rule_at(now) {
             Rule::SeenWithin(days) => away().is_some_and(|away| away <= days * DAY),
             Rule::AwayFor(least, most) => away().is_some_and(|away| away > least * DAY && away <= most * DAY),
             Rule::CreatedWithin(days) => now - contact.created_at <= days * DAY,
@@ -333,10 +354,15 @@ impl Segment {
             Rule::ToCall => contact.phone.is_some() && now - contact.created_at <= 120 * DAY,
             Rule::OnPlan(plan) => contact.plan_at(now) == plan,
             Rule::Newsletter => contact.newsletter_at(now) == Some(true),
+            Rule::SeatsFrom(least) => contact.plan_attribute_at(now).is_some() && contact.seats >= least,
+            Rule::PaysAndSeenWithin(days) => {
+                contact.monthly_spend_at(now).is_some_and(|spend| spend > 0.0) && away().is_some_and(|away| away <= days * DAY)
+            }
         }
     }
 }
 
+#[derive(Clone, Copy)]
 enum Rule {
     SeenWithin(i64),
     AwayFor(i64, i64),
@@ -345,19 +371,34 @@ enum Rule {
     ToCall,
     OnPlan(Plan),
     Newsletter,
+    SeatsFrom(u32),
+    PaysAndSeenWithin(i64),
 }
+
+/// The id of `Leads to call`.
+pub(crate) const LEADS_TO_CALL_ID: &str = "64a1c2f0aa01c0ffee000005";
+/// 2026-09-12 10:00 UTC. The filter of `Big teams` is edited, from 40 seats to 25, so about twice as many users are in it.
+pub(crate) const BIG_TEAMS_EDIT: i64 = 1_789_207_200;
+/// 2026-07-20 09:00 UTC. `Power users` is deleted and made anew: the same name, another id and another rule.
+pub(crate) const POWER_USERS_ANEW: i64 = 1_784_538_000;
 
 /// All segments of the workspace. Their ids are the same in every world.
 pub(crate) fn segments() -> Vec<Segment> {
-    let segment = |id, name, created_at, person, rule| Segment { id, name, created_at, updated_at: created_at + 86_400, person, rule };
+    let segment = |id, name, created_at, person, rule| Segment { id, name, created_at, deleted_at: None, person, rule, edit: None };
+    let big_teams = segment("682469a0aa01c0ffee000008", "Big teams", 1_747_216_800, Role::User, Rule::SeatsFrom(40));
+    let power_users = segment("67a0d2e8aa01c0ffee000009", "Power users", 1_738_593_000, Role::User, Rule::PaysAndSeenWithin(30));
+    let anew = Rule::PaysAndSeenWithin(10);
     vec![
         segment("63bbdd50aa01c0ffee000001", "Active", 1_673_256_272, Role::User, Rule::SeenWithin(30)),
         segment("63bbdd50aa01c0ffee000002", "New", 1_673_256_272, Role::User, Rule::CreatedWithin(30)),
         segment("63bbdd50aa01c0ffee000003", "Slipping Away", 1_673_256_272, Role::User, Rule::AwayFor(30, 120)),
         segment("64a1c2f0aa01c0ffee000004", "Trial users", 1_688_322_800, Role::User, Rule::OnTrial),
-        segment("64a1c2f0aa01c0ffee000005", "Leads to call", 1_688_322_801, Role::Lead, Rule::ToCall),
+        segment(LEADS_TO_CALL_ID, "Leads to call", 1_688_322_801, Role::Lead, Rule::ToCall),
         segment("65f0a1b2aa01c0ffee000006", "Duplicate name", 1_710_268_850, Role::User, Rule::OnPlan(Plan::Enterprise)),
         segment("66f0a1b2aa01c0ffee000007", "Duplicate name", 1_727_045_042, Role::User, Rule::Newsletter),
+        Segment { edit: Some((BIG_TEAMS_EDIT, Rule::SeatsFrom(25))), ..big_teams },
+        Segment { deleted_at: Some(POWER_USERS_ANEW), ..power_users },
+        segment("6a5de390aa01c0ffee00000a", "Power users", POWER_USERS_ANEW, Role::User, anew),
     ]
 }
 

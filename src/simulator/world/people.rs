@@ -9,6 +9,7 @@ use rand::RngExt;
 use serde_json::{Map, Value};
 
 use super::names::{self, COUNTRIES, pick};
+use super::subscriptions::Choice;
 use super::{ADMINS, Rng, WORKSPACE_CREATED_AT, WORLD_END, WorldOptions, between, exponential, new_prices};
 use crate::calendar::{DAY, MONTH, start_of_month};
 
@@ -105,6 +106,8 @@ pub(crate) struct Contact {
     /// Seconds between two visits.
     pub visit_gap: i64,
     pub tags: Vec<TagSpell>,
+    /// What the contact chose to get or not to get, by type and time.
+    pub choices: Vec<Choice>,
     plan: Plan,
     upgrade: Option<(i64, Plan)>,
     pub unsubscribed_at: Option<i64>,
@@ -248,12 +251,13 @@ impl Contact {
         let tagging = self.tags.iter().flat_map(|spell| [spell.from, spell.until]);
         let written = self.written.as_ref().map(|written| written.at);
         let single = [written, self.user_since, self.unsubscribed_at, self.bounced_at, self.spam_at, self.upgrade.map(|(at, _)| at)];
-        let changes = tagging.chain(single.into_iter().flatten()).filter(|at| *at <= now).max();
+        let choosing = self.choices.iter().flat_map(|choice| [choice.from, choice.until]);
+        let changes = tagging.chain(choosing).chain(single.into_iter().flatten()).filter(|at| *at <= now).max();
         self.created_at.max(changes.unwrap_or(0)).max(self.last_seen_at(now).unwrap_or(0))
     }
 }
 
-/// All contacts who ever sign up, sorted by id. Tags come later: see `groups`.
+/// All contacts who ever sign up, sorted by id. Tags and subscriptions come later: see `groups` and `subscriptions`.
 pub(crate) fn invent(rng: &mut Rng, options: &WorldOptions, companies: usize) -> Vec<Contact> {
     let births = births(rng, options);
     let mut people: Vec<Contact> = Vec::with_capacity(births.len());
@@ -358,6 +362,7 @@ fn person(rng: &mut Rng, number: usize, created_at: i64, suffix: u64, companies:
         visits,
         visit_gap: rng.random_range(20 * 3_600..9 * DAY),
         tags: Vec::new(),
+        choices: Vec::new(),
         plan,
         upgrade: (is_user && !pays && rng.random_bool(0.18)).then(|| (created_at + exponential(rng, 8 * MONTH), Plan::Pro)),
         unsubscribed_at: reached(rng, 0.16, 16 * MONTH),
