@@ -5,7 +5,7 @@ use rand::RngExt;
 
 use super::conversations::Conversation;
 use super::groups::{LEADS_TO_CALL_ID, Segment, VALUE_LEAD};
-use super::people::{Contact, End, Role};
+use super::people::{Contact, End, Role, TagSpell};
 use super::{Rng, WorldOptions, between};
 use crate::calendar::{DAY, start_of_month};
 
@@ -81,7 +81,17 @@ impl Planting<'_> {
         start_of_month(&self.options.timezone, 2026, month)
     }
 
+    /// The contact that goes on gets the tags of the one that is merged into it (an assumption).
     fn merge(&mut self, from: usize, at: i64, into: usize) {
+        let spells: Vec<TagSpell> = self.people[from].tags_at(at).cloned().collect();
+        let target = &mut self.people[into];
+        for spell in spells {
+            if !target.has_tag_at(spell.tag, at) {
+                target.tags.retain(|own| own.tag != spell.tag || own.until <= at);
+                target.tags.push(TagSpell { from: at, ..spell });
+            }
+        }
+        target.tags.sort_by_key(|spell| (spell.tag, spell.from));
         self.busy_until[into] = at.max(self.busy_until[into]);
         self.people[from].end = Some((at, End::Merged(into as u32)));
     }
