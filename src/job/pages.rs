@@ -9,7 +9,7 @@ use archive::snapshot::{Manifest, Snapshot};
 use archive::table::{Rows, TableError, TableRows};
 use archive::{Archive, Section};
 use domain::Month;
-use reports::analysis::{Report, ReportRows, SHOWN_MEMBERS, expected_months, odd_months};
+use reports::analysis::{Report, ReportRows, SHOWN_MEMBERS, changed_definitions, expected_months, odd_months};
 use reports::digest::{Digest, Tables};
 use reports::history::{self, History};
 use reports::page::{self, About, CohortLine, MonthLine, Observation};
@@ -56,6 +56,7 @@ impl Page {
             population: manifest.population.clone(),
             odd_months: odd_months(counts, month, &page::marked_metrics())?,
             expected_months: expected_months(counts, month, &page::banded_metrics())?,
+            changed_definitions: changed_definitions(counts, month)?,
         };
         page::month(&about, digest, &self.tables, self.people.as_ref())
     }

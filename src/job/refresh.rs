@@ -375,7 +375,9 @@ fn build_reports(
     let writer = ReportWriter::new(archive, month, formats, settings.output.csv_max_rows).map_err(failed)?;
     let mut page = Page::new(settings.job.html_members);
     let of_engine = |source: EngineError| failed(source.into());
-    page.tables.add("counts", counted.table(&history::COUNTS).map_err(of_engine)?);
+    for table in [&history::COUNTS, &history::OPT_OUTS] {
+        page.tables.add(table.name, counted.table(table).map_err(of_engine)?);
+    }
     for report in REPORTS {
         let rows = report.build(counted, &facts).map_err(of_engine)?;
         if writer.add(&report.table, &rows).map_err(failed)? {

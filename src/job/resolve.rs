@@ -196,6 +196,8 @@ mod tests {
             observed_at: chrono::DateTime::UNIX_EPOCH,
             members: 0,
             announced: None,
+            created_at: None,
+            updated_at: None,
         };
         let find = |text: &str, entries: &[CohortEntry]| {
             resolve(&GroupName::new(Tag, text), &workspace(), entries).map(|(group, was_renamed)| (group.id, was_renamed))
@@ -260,6 +262,8 @@ mod tests {
             observed_at: chrono::DateTime::UNIX_EPOCH,
             members: 0,
             announced: None,
+            created_at: None,
+            updated_at: None,
         };
         let find = |text: &str, entries: &[CohortEntry]| {
             resolve(&GroupName::new(Tag, text), &workspace(), entries).map(|(group, was_renamed)| (group.id, was_renamed))

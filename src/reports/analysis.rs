@@ -8,6 +8,7 @@ mod cohort_summary;
 mod cohort_trends;
 mod conversation_activity;
 mod data_quality;
+mod definitions;
 mod in_common;
 mod member_attributes;
 mod members;
@@ -34,6 +35,7 @@ use domain::{Basis, Month};
 
 pub use cohort_trends::{ExpectedMonth, OddMonth, expected_months, odd_months};
 pub use data_quality::Found;
+pub use definitions::{ChangedDefinition, changed_definitions};
 pub use in_common::{InCommon, NumberApart, in_common, numbers_apart};
 
 /// One report.

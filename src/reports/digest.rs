@@ -8,10 +8,11 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::{DataFrame, PolarsError, PolarsResult};
 
 use self::sentence::{Compared, MonthOfCohort, Observed, sentence};
+use crate::analysis::changed_definitions;
 use archive::table::Rows;
 use domain::{Basis, Month};
 
@@ -64,6 +65,8 @@ pub struct CohortDigest {
     pub growth_rate: Option<f64>,
     pub churn_rate: Option<f64>,
     pub compared_month: Option<Month>,
+    /// When Intercom last changed the group, if that was since the compared month: its filter may have been edited.
+    pub changed_at: Option<DateTime<Utc>>,
     /// The month in a sentence.
     pub sentence: String,
     /// The number of members in the last twelve months, this one last; `None` for a month outside the cohort's history.
@@ -77,6 +80,8 @@ impl Digest {
         let counts = tables.named("counts")?;
         let members = members_by_month(counts)?;
         let summary = tables.named("cohort_summary")?;
+        let changed = changed_definitions(counts.0, month)?;
+        let changed_at = |key: &str| changed.iter().find(|of| of.month == month && of.cohort_key == key).map(|of| of.updated_at);
         let no_months = BTreeMap::new();
         let cohorts = (0..summary.count_all()).map(|row| {
             let cohort_key = summary.text("cohort_key", row)?.to_string();
@@ -85,7 +90,7 @@ impl Digest {
                 _ if !is_in_history(counts, &cohort_key, month)? => Observed::Incomplete,
                 _ => Observed::Whole,
             };
-            cohort(month, observed, summary, row, members.get(&cohort_key).unwrap_or(&no_months))
+            cohort(month, observed, summary, row, members.get(&cohort_key).unwrap_or(&no_months), changed_at(&cohort_key))
         });
         let cohorts = cohorts.collect::<PolarsResult<Vec<_>>>()?;
         let notable = notable::notable(&notable::Month { month, cohorts: &cohorts, members: &members }, tables)?;
@@ -108,6 +113,7 @@ fn cohort(
     summary: Rows<'_>,
     row: usize,
     members: &BTreeMap<NaiveDate, i64>,
+    changed_at: Option<DateTime<Utc>>,
 ) -> PolarsResult<CohortDigest> {
     let count = |name: &str| summary.count(name, row);
     let name = one_line(summary.text("cohort_name", row)?);
@@ -118,7 +124,10 @@ fn cohort(
         _ => None,
     };
     let now = count("members")?.unwrap_or_default();
-    let sentence = sentence(&MonthOfCohort { name: &name, month, observed, members: now, compared, streak: streak(members, month) });
+    let mut sentence = sentence(&MonthOfCohort { name: &name, month, observed, members: now, compared, streak: streak(members, month) });
+    if let Some(at) = changed_at {
+        sentence.push_str(&format!(" The group was changed on {}: its filter may have been edited.", at.format("%Y-%m-%d")));
+    }
     let mut series: Vec<Option<i64>> =
         months_back(month).take(MONTHS_SHOWN).map(|month| members.get(&month.first_day()).copied()).collect();
     series.reverse();
@@ -134,6 +143,7 @@ fn cohort(
         growth_rate: summary.ratio("growth_rate", row)?,
         churn_rate: summary.ratio("churn_rate", row)?,
         compared_month,
+        changed_at,
         sentence,
         series,
         name,

@@ -1,6 +1,6 @@
 //! A small table, read cell by cell.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::{DataFrame, PolarsResult};
 
 /// Use this only for small tables: each cell looks up its column again.
@@ -31,6 +31,10 @@ impl<'a> Rows<'a> {
 
     pub fn day(&self, name: &str, row: usize) -> PolarsResult<Option<NaiveDate>> {
         Ok(self.0.column(name)?.date()?.physical().get(row).and_then(NaiveDate::from_epoch_days))
+    }
+
+    pub fn instant(&self, name: &str, row: usize) -> PolarsResult<Option<DateTime<Utc>>> {
+        Ok(self.0.column(name)?.datetime()?.physical().get(row).and_then(DateTime::from_timestamp_micros))
     }
 
     /// The rows that have this text in the column. The table must be sorted by this column.

@@ -3,9 +3,9 @@
 use polars::prelude::*;
 
 use super::rows::Counts;
-use super::{Facts, MONTH, PopulationKind, Report, Source};
-use crate::steps;
-use archive::table::{Column as Entry, Kind, Table};
+use super::{Facts, MONTH, PopulationKind, Report, Source, changed_definitions, expected_months};
+use crate::{history, steps};
+use archive::table::{Column as Entry, Kind, Rows, Table};
 use domain::Basis;
 
 pub(super) const REPORT: Report = Report {
@@ -23,7 +23,7 @@ pub(super) const REPORT: Report = Report {
             Entry::new("detail", Kind::Text, "what it means, in words"),
         ],
     },
-    source: Source::Judged(&[&steps::QUALITY], judge),
+    source: Source::Judged(&[&steps::QUALITY, &history::COUNTS], judge),
 };
 
 /// A finding.
@@ -82,6 +82,7 @@ fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
             found.push(Found::new("warning", "mixed_attribute", attribute, texts, "0", detail));
         }
     }
+    found.extend(of_definitions(facts, &tables[1])?);
     let columns = vec![
         Column::new("month".into(), vec![facts.first_day(); found.len()]),
         Column::new("severity".into(), found.iter().map(|row| row.severity.as_str()).collect::<Vec<_>>()),
@@ -92,4 +93,36 @@ fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
         Column::new("detail".into(), found.iter().map(|row| row.detail.as_str()).collect::<Vec<_>>()),
     ];
     DataFrame::new(found.len(), columns)
+}
+
+/// Groups that were changed since the compared month. It is a warning if their size changed by more than the earlier months let expect.
+fn of_definitions(facts: &Facts, counts: &DataFrame) -> PolarsResult<Vec<Found>> {
+    let changed = changed_definitions(counts, facts.month)?;
+    let expected = expected_months(counts, facts.month, &["members"])?;
+    let rows = Rows(counts);
+    let mut found = Vec::new();
+    for changed in changed.iter().filter(|changed| changed.month == facts.month) {
+        let key = &changed.cohort_key;
+        let mut members = None;
+        for row in rows.of("cohort_key", key)? {
+            if rows.day("month", row)? == Some(facts.first_day()) {
+                members = rows.count("members", row)?;
+            }
+        }
+        let interval = expected.iter().find(|of| of.cohort_key == *key && of.month == facts.month);
+        let is_odd = members.zip(interval).is_some_and(|(members, of)| (members as f64) < of.low || members as f64 > of.high);
+        let (severity, also) = match is_odd {
+            true => ("warning", ", and its number of members is not what the months before let expect"),
+            false => ("info", ""),
+        };
+        let detail = format!(
+            "Intercom's date of the last change of the group moved since {}{also}: its filter may have been edited, so that its members of the \
+             two months are not comparable",
+            changed.before
+        );
+        let instant = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let (now, before) = (instant(changed.updated_at), instant(changed.updated_at_before));
+        found.push(Found::new(severity, "definition_may_have_changed", key, now, &before, detail));
+    }
+    Ok(found)
 }

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod calibration;
+mod definitions;
 mod movement;
 mod numbers;
 mod retention;

@@ -119,11 +119,15 @@ fn large_changes(cohorts: &[CohortDigest]) -> Vec<Sentence> {
         }
         let how = if change > 0 { "grew" } else { "shrank" };
         let text = format!(
-            "{} {how} by {}, from {} members to {}.",
+            "{} {how} by {}, from {} members to {}{}.",
             shortened(&cohort.name, NAME_LENGTH),
             percent(rate.abs()),
             grouped(cohort.members - change),
-            grouped(cohort.members)
+            grouped(cohort.members),
+            cohort.changed_at.map_or(String::new(), |at| format!(
+                "; the group was changed on {}, its filter may have been edited",
+                at.format("%Y-%m-%d")
+            ))
         );
         sentences.push(Sentence { cohort_key: cohort.cohort_key.clone(), weight: rate.abs(), text });
     }

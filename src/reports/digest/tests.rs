@@ -20,6 +20,7 @@ fn tables(months: &[(&str, i64)], basis: &str, departed: Option<i64>, growth_rat
             "month" => months.iter().map(|(month, _)| day(month)).collect::<Vec<_>>(),
             "in_history" => vec![true; months.len()],
             "members" => months.iter().map(|(_, members)| *members).collect::<Vec<_>>(),
+            "definition_updated_at" => vec![None::<chrono::NaiveDateTime>; months.len()],
         ]
         .unwrap(),
     );
@@ -219,4 +220,22 @@ fn small_changes_are_not_mentioned() {
         let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
         assert!(!digest.notable.iter().any(|sentence| sentence.contains("shrank")), "{digest:?}");
     }
+}
+
+#[test]
+fn a_group_that_was_changed_says_so_in_its_sentences() {
+    let mut tables = tables(&[("2026-09", 100), ("2026-10", 250)], "month_end", Some(0), Some(1.5));
+    let mut changed = df![
+        "cohort_key" => ["tag:1", "tag:1"],
+        "month" => [day("2026-09"), day("2026-10")],
+        "in_history" => [true, true],
+        "members" => [100_i64, 250],
+    ]
+    .unwrap();
+    let instants = ["2026-01-02T03:04:05Z", "2026-10-12T10:00:00Z"].map(|at| at.parse::<DateTime<Utc>>().ok());
+    changed.with_column(archive::table::instants("definition_updated_at", instants.into_iter())).unwrap();
+    tables.add("counts", changed);
+    let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
+    assert!(digest.cohorts[0].sentence.ends_with(" The group was changed on 2026-10-12: its filter may have been edited."));
+    assert!(digest.notable[0].ends_with("; the group was changed on 2026-10-12, its filter may have been edited."), "{:?}", digest.notable);
 }

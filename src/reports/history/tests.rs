@@ -1,9 +1,11 @@
 //! Builds histories from small snapshots and checks their tables row by row.
 
+mod merged;
 mod numbers;
 mod on_engine;
 mod other_parts;
 mod story;
+mod subscriptions;
 
 use chrono::{DateTime, Duration, Utc};
 use polars::prelude::*;
@@ -15,8 +17,13 @@ use crate::on_paper::assert_shows;
 use crate::rules::{Condition, FACTS, Rule};
 use crate::steps::{self, Counted, Embedded, Month, STANDING, STEPS};
 use archive::engine::{Dialect, Engine as _, Polars, Step};
-use archive::snapshot::{ATTRIBUTES, Assembly, Cohort, CohortEntry, Manifest, Spool, SpooledStream};
-use domain::{AttributeValue, Basis, Contact, Conversation, CustomAttribute, MonthSpan, Number, Opener, Role, TimeZone};
+use archive::snapshot::{
+    ATTRIBUTES, Answers, Assembly, Cohort, CohortEntry, Manifest, ObservedSubscriptions, Spool, SpooledStream, Vanished,
+};
+use domain::{
+    AttributeValue, Basis, Choice, Contact, Conversation, CustomAttribute, Fate, MonthSpan, Number, Opener, OwnSubscriptions, Role,
+    Subscription, SubscriptionType, TimeZone,
+};
 
 /// A job's folder. Its months are observed one after the other.
 struct Place {
@@ -52,6 +59,17 @@ struct Observation<'a> {
     identifiers: &'a str,
     /// Keys of cohorts without all of their members.
     incomplete: Vec<&'a str>,
+    /// The members that are gone, each with the contact into which it was merged, if it was not deleted. `None` if nobody was asked for.
+    vanished: Option<Vec<(&'a str, Option<&'a str>)>>,
+}
+
+/// The types of subscriptions of the workspace.
+const TYPES: [(&str, &str); 2] = [("71", "Product news"), ("72", "Digest, \"weekly\"")];
+
+/// A contact that made these choices.
+fn choosing(contact: Contact, choices: &[(&str, Choice)]) -> Contact {
+    let choices = choices.iter().map(|(id, choice)| Subscription { id: (*id).into(), choice: *choice }).collect();
+    Contact { subscriptions: Some(OwnSubscriptions { choices, is_complete: true }), ..contact }
 }
 
 impl<'a> Observation<'a> {
@@ -67,6 +85,7 @@ impl<'a> Observation<'a> {
             conversations: true,
             identifiers: "keep",
             incomplete: Vec::new(),
+            vanished: None,
         }
     }
 
@@ -159,12 +178,30 @@ impl Place {
         spool.push(observation.opened_by.iter().enumerate().map(conversation).collect());
         let conversations = SpooledStream::whole(folder, spool.finish().unwrap());
 
+        let kind = |(id, name): (&str, &str)| SubscriptionType {
+            id: id.to_string(),
+            name: Some(name.to_string()),
+            consent_type: None,
+            state: None,
+        };
+        let has_subscriptions = observation.contacts.iter().any(|contact| contact.subscriptions.is_some());
+        let observed = ObservedSubscriptions { types: TYPES.map(kind).to_vec(), answers: work.join("subscriptions") };
+        let fates = work.join("vanished");
+        for (id, into) in observation.vanished.iter().flatten() {
+            let mut answers = Answers::open(fates.clone()).unwrap();
+            answers.push(id.to_string(), vec![into.map_or(Fate::Deleted, |into| Fate::Merged(into.to_string()))]).unwrap();
+            answers.flush().unwrap();
+        }
+        let asked = observation.vanished.as_ref().map(|vanished| Vanished { asked: vanished.len() as u64, not_asked: 0 });
+
         let key = |(stream, (key, _)): (usize, &(&str, Vec<&str>))| Cohort { key: key.to_string(), stream, tagged_before: None };
         let assembly = Assembly {
             streams,
             population: observation.cohorts.iter().position(|(key, _)| *key == observation.population),
             cohorts: observation.cohorts.iter().enumerate().map(key).collect(),
             conversations: observation.conversations.then_some(conversations),
+            subscriptions: has_subscriptions.then_some(observed),
+            fates: asked.filter(|asked| asked.asked > 0).map(|_| fates),
             span,
         };
         let staging = archive.stage(Section::Snapshots, span.month).unwrap();
@@ -178,6 +215,8 @@ impl Place {
             observed_at,
             members: members.len() as u64,
             announced: Some(members.len() as u64),
+            created_at: None,
+            updated_at: None,
         };
         let manifest = Manifest {
             format: Manifest::CURRENT_FORMAT,
@@ -196,6 +235,8 @@ impl Place {
             population: observation.population.to_string(),
             replaces: None,
             conversations: observation.conversations,
+            subscriptions: has_subscriptions,
+            vanished: asked,
             cohorts: observation.cohorts.iter().map(cohort).collect(),
             identifiers: observation.identifiers.to_string(),
             email_hash: None,

@@ -6,6 +6,7 @@ mod conversations;
 mod curve;
 pub(super) mod growth;
 mod retention;
+mod subscriptions;
 
 use std::ops::Range;
 
@@ -27,6 +28,7 @@ pub(super) struct Sections<'a> {
     retention_curve: Rows<'a>,
     survival: Rows<'a>,
     conversations: Rows<'a>,
+    opt_outs: Rows<'a>,
     common: Common<'a>,
 }
 
@@ -39,11 +41,13 @@ impl<'a> Sections<'a> {
                 until: about.month,
                 odd: &about.odd_months,
                 expected: &about.expected_months,
+                changed: &about.changed_definitions,
             },
             retention: tables.named("retention")?,
             retention_curve: tables.named("retention_curve")?,
             survival: tables.named("membership_survival")?,
             conversations: tables.named("conversation_activity")?,
+            opt_outs: tables.named("opt_outs")?,
             common: Common::read(tables.named("attribute_profile")?, tables.named("numeric_profile")?)?,
         })
     }
@@ -66,6 +70,7 @@ impl<'a> Sections<'a> {
                     (self.common.figure(cohort, anchor, figures)?)
                     (conversations::figure(self.conversations, cohort, anchor, figures)?)
                     (self.growth.unsubscribes(cohort, anchor, figures)?)
+                    (subscriptions::figure(self.opt_outs, self.growth.until, cohort, anchor, figures)?)
                 }
                 @if let Some(people) = people { (people) }
                 p class="up" { a href="#cohorts" { "Back to all cohorts" } }

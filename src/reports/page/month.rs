@@ -10,7 +10,7 @@ use polars::prelude::{DataFrame, PolarsResult};
 use super::cohort::Sections;
 use super::figure::Figures;
 use super::{between, document, members, notices, overview, shown};
-use crate::analysis::{ExpectedMonth, OddMonth};
+use crate::analysis::{ChangedDefinition, ExpectedMonth, OddMonth};
 use crate::digest::{CohortDigest, Digest, Tables, month_name};
 use domain::{Basis, Month};
 
@@ -30,6 +30,7 @@ pub struct About {
     pub population: String,
     pub odd_months: Vec<OddMonth>,
     pub expected_months: Vec<ExpectedMonth>,
+    pub changed_definitions: Vec<ChangedDefinition>,
 }
 
 /// The page of a month. `people` are rows of members to show by name; `None` if the job does not show members.

@@ -64,6 +64,12 @@ impl Made {
         self
     }
 
+    fn instants(mut self, name: &str) -> Made {
+        let nulls = vec![None::<chrono::NaiveDateTime>; COHORTS * self.each];
+        self.columns.push(Column::new(name.into(), nulls));
+        self
+    }
+
     fn flags(mut self, name: &str) -> Made {
         self.columns.push(Column::new(name.into(), vec![false; COHORTS * self.each]));
         self
@@ -80,7 +86,8 @@ fn large() -> Tables {
     let mut tables = Tables::default();
     let flows = ["joined", "departed", "unsubscribed", "newly_unsubscribed"];
     let counts = Made { each: MONTHS as usize, columns: Vec::new() };
-    let counts = counts.texts(&["cohort_key"], |cohort, _| key(cohort)).days("month", back).flags("in_history");
+    let counts =
+        counts.texts(&["cohort_key"], |cohort, _| key(cohort)).days("month", back).flags("in_history").instants("definition_updated_at");
     tables.add(
         "counts",
         counts.counts(&["members"], |cohort, row| (cohort * 1_000 + row) as i64).counts(&flows, |_, row| 1_234_567 + row as i64).frame(),
@@ -116,6 +123,12 @@ fn large() -> Tables {
         "conversation_activity",
         activity.counts(&["contacts", "conversations_opened"], |_, _| 1_234_567).ratios(&["contacts_share"], 0.1).frame(),
     );
+    let of_type = |row: usize| row / MONTHS as usize;
+    let opt_outs = Made { each: 6 * MONTHS as usize, columns: Vec::new() }.texts(&["cohort_key"], |cohort, _| key(cohort));
+    let opt_outs = opt_outs.days("month", move |row| back(row % MONTHS as usize));
+    let opt_outs = opt_outs.texts(&["subscription_id"], move |_, row| of_type(row).to_string());
+    let opt_outs = opt_outs.texts(&["subscription_name"], move |_, row| format!("{} {}", of_type(row), "<".repeat(LONG)));
+    tables.add("opt_outs", opt_outs.counts(&["opted_out", "newly_opted_out"], |_, row| 1_234_567 + row as i64).frame());
     let profile = Made::new(51).texts(&["attribute"], |_, _| "custom_attributes.".to_string() + &"ü".repeat(LONG));
     let profile =
         profile.texts(&["value"], |_, row| format!("{row} {}", "<".repeat(LONG))).counts(&["members"], |_, row| 1_000_000 + row as i64);
@@ -198,6 +211,7 @@ fn about() -> About {
         population: "everyone".to_string(),
         odd_months: (0..COHORTS).map(|cohort| OddMonth { cohort_key: key(cohort), month: now(), metric: "members" }).collect(),
         expected_months: (0..COHORTS * MONTHS as usize).map(expected).collect(),
+        changed_definitions: Vec::new(),
     }
 }
 
@@ -215,6 +229,7 @@ fn a_page_of_a_large_job_can_still_be_mailed() {
         "9960 more are in the report movement",
         "1300 more are in the report",
         "The band is what the months before let expect",
+        "2 more types are in the report unsubscribes",
     ] {
         assert!(html.contains(sentence), "{sentence}");
     }

@@ -68,7 +68,11 @@ fn a_mixed_attribute_is_a_finding() {
             (&archive::snapshot::CONTACTS, table("contact_id:text created_at:instant")),
             (&steps::OPENED, table("contact_id:text conversations:count")),
         ];
-        only(&judge("data_quality", &[counted(&steps::QUALITY, given, &facts)], &facts), "check_name", "mixed_attribute")
+        only(
+            &judge("data_quality", &[counted(&steps::QUALITY, given, &facts), history::COUNTS.empty()], &facts),
+            "check_name",
+            "mixed_attribute",
+        )
     };
     assert_shows(&found(&with_text, 0), "month severity check_name subject value expected\n 2026-03 warning mixed_attribute seats 3 0");
     // An attribute with only numbers or only texts is no finding.

@@ -193,6 +193,29 @@
       });
     },
 
+    // Some counts over the months.
+    lines(figure, colours) {
+      const palette = [colours.level, colours.down, colours.up, colours.quiet];
+      return Object.assign(base(colours), {
+        legend: { top: 0, left: 0, textStyle: { color: colours.ink }, itemWidth: 16, selectedMode: false },
+        grid: { left: 56, right: 16, top: 16 + 26 * Math.ceil(figure.series.length / 2), bottom: 28 },
+        xAxis: category(colours, figure.months, {}),
+        yAxis: values(colours, { min: 0, splitNumber: 3, minInterval: 1 }),
+        tooltip: Object.assign(base(colours).tooltip, {
+          trigger: 'axis',
+          formatter: (points) => {
+            const at = points[0].dataIndex;
+            return tip([figure.months[at]].concat(figure.series.map((of) => of.name + ': ' + number(of.values[at]))));
+          },
+        }),
+        series: figure.series.map((of, index) => ({
+          name: of.name, type: 'line', data: of.values, symbol: ['circle', 'rect', 'triangle', 'diamond'][index], symbolSize: 6,
+          lineStyle: { color: palette[index], width: 2, type: ['solid', 'dashed', 'dotted', 'solid'][index] },
+          itemStyle: { color: palette[index] }, connectNulls: false,
+        })),
+      });
+    },
+
     lift(figure, colours) {
       const names = figure.values.map((value) => value.label);
       const ends = figure.values.flatMap((value) => [value.low, value.high, 1]);

@@ -5,7 +5,7 @@ use polars::prelude::PolarsResult;
 use serde_json::json;
 
 use super::{nothing, of_cohort};
-use crate::analysis::{ExpectedMonth, OddMonth};
+use crate::analysis::{ChangedDefinition, ExpectedMonth, OddMonth};
 use crate::digest::{CohortDigest, grouped, metric_name};
 use crate::page::figure::{Figure, Figures, Grid, head};
 use crate::page::{count, shown};
@@ -13,7 +13,7 @@ use archive::table::Rows;
 use domain::{Basis, Month};
 
 /// The maximum number of months that are drawn: the last ones.
-const MONTHS: i64 = 36;
+pub(super) const MONTHS: i64 = 36;
 
 pub(super) struct Growth<'a> {
     /// The history's counts.
@@ -21,6 +21,7 @@ pub(super) struct Growth<'a> {
     pub until: Month,
     pub odd: &'a [OddMonth],
     pub expected: &'a [ExpectedMonth],
+    pub changed: &'a [ChangedDefinition],
 }
 
 /// A chart with a line for the level, above bars for the contacts that came and left.
@@ -30,16 +31,24 @@ struct Series {
     down: Option<&'static str>,
     /// The metrics that mark a month as odd here.
     odd: &'static [&'static str],
+    /// Whether months before which the group was changed are marked.
+    marks_changes: bool,
 }
 
-const MEMBERS: Series =
-    Series { level: "members", up: "joined", down: Some("departed"), odd: &["members", "joined", "departed", "churn_rate"] };
+const MEMBERS: Series = Series {
+    level: "members",
+    up: "joined",
+    down: Some("departed"),
+    odd: &["members", "joined", "departed", "churn_rate"],
+    marks_changes: true,
+};
 
 const UNSUBSCRIBED: Series = Series {
     level: "unsubscribed",
     up: "newly_unsubscribed",
     down: None,
     odd: &["unsubscribed", "newly_unsubscribed", "unsubscribed_rate"],
+    marks_changes: false,
 };
 
 /// All metrics that mark a month in one of the charts.
@@ -126,7 +135,11 @@ impl Growth<'_> {
         let caption = format!("{}: {} by month", shown(&cohort.name), metric_name(series.level));
         let table = Grid { caption, head: head(&columns), texts: 1, rows: cells };
         let gap = if has_gap { " After a month that was missed, they are all since the last one observed." } else { "" };
-        let marks = if odd.iter().any(|odd| !odd.is_empty()) { " Months that are out of the ordinary are marked." } else { "" };
+        let marks = if odd.iter().any(|odd| !odd.is_empty()) {
+            " Months that are out of the ordinary, or before which the group was changed, are marked."
+        } else {
+            ""
+        };
         let band = if expected.iter().flatten().count() > 1 { " The band is what the months before let expect (95 %)." } else { "" };
         Ok(figures.add(Figure { id: id.to_string(), title, about: format!("{about}{band}{gap}{marks}"), chart, table }))
     }
@@ -150,10 +163,12 @@ impl Growth<'_> {
         self.expected.iter().find(is_of).map(|of| (end(of.low), end(of.high)))
     }
 
-    /// The odd metrics of a series in a month.
+    /// The odd metrics of a series in a month, and whether the group was changed before it.
     fn odd_in(&self, cohort: &CohortDigest, month: Month, series: &Series) -> String {
         let is_of = |odd: &&OddMonth| odd.cohort_key == cohort.cohort_key && odd.month == month && series.odd.contains(&odd.metric);
-        self.odd.iter().filter(is_of).map(|odd| metric_name(odd.metric)).collect::<Vec<_>>().join(", ")
+        let is_changed = |of: &ChangedDefinition| of.cohort_key == cohort.cohort_key && of.month == month;
+        let changed = (series.marks_changes && self.changed.iter().any(is_changed)).then(|| "the group was changed".to_string());
+        self.odd.iter().filter(is_of).map(|odd| metric_name(odd.metric)).chain(changed).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -3,11 +3,11 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::super::tables::{CONTACTS_BEFORE, LEDGER_BEFORE, MEMBERSHIPS};
+use super::super::tables::{CONTACTS_BEFORE, LEDGER_BEFORE, MEMBERSHIPS, PAST};
 use super::super::{COHORTS, STEPS, THIS_MONTH};
 use super::*;
 use archive::engine::Input;
-use archive::snapshot::CONTACTS;
+use archive::snapshot::{CONTACTS, VANISHED};
 use polars::prelude::*;
 
 const CONTACTS_IN_ALL: u32 = 9;
@@ -120,11 +120,19 @@ fn month(random: &mut ChaCha8Rng) -> Polars {
         let columns = vec![Column::new("cohort_key".into(), vec![key; of.len()]), ids(&of)];
         members.vstack_mut(&DataFrame::new(of.len(), columns).unwrap()).unwrap();
     }
+    // Some of those who are not here were asked for; some of these were merged into others.
+    let asked: Vec<u32> = some(random).into_iter().filter(|contact| !here.contains(contact)).collect();
+    let merged: Vec<Option<String>> =
+        asked.iter().map(|_| random.random_bool(0.5).then(|| format!("contact-{}", random.random_range(0..CONTACTS_IN_ALL)))).collect();
+    let fates: Vec<&str> = merged.iter().map(|into| if into.is_some() { "merged" } else { "deleted" }).collect();
+    let vanished =
+        DataFrame::new(asked.len(), vec![ids(&asked), Column::new("fate".into(), fates), Column::new("merged_into".into(), merged)]);
     let contacts = DataFrame::new(here.len(), contacts(random, &here)).unwrap();
     let tables = [
         (&CONTACTS, contacts),
         (&MEMBERSHIPS, members),
         (&CONTACTS_BEFORE, before),
+        (&VANISHED, vanished.unwrap()),
         (&LEDGER_BEFORE, ledger(random)),
         (&COHORTS, cohorts(random)),
         (&THIS_MONTH, DataFrame::new(1, vec![days("month", vec![Some(MONTHS[0])])]).unwrap()),
@@ -135,21 +143,23 @@ fn month(random: &mut ChaCha8Rng) -> Polars {
 #[test]
 fn standing_and_ledger_are_merged_to_the_rows_of_their_sql() {
     let seeds: u64 = std::env::var("COHORTS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(100);
-    let mut changes = PlHashMap::new();
+    let (mut changes, mut merges) = (PlHashMap::new(), 0);
     for seed in 0..seeds {
         let tables = month(&mut ChaCha8Rng::seed_from_u64(seed));
         let mut engine = Embedded { facts: Arc::new(Facts::read(&tables).unwrap()), attributes: Arc::default(), tables };
-        for name in [STANDING.name, LEDGER.name] {
+        for name in [PAST.name, STANDING.name, LEDGER.name] {
             let step = STEPS.iter().find(|step| step.table.name == name).unwrap();
             archive::engine::Engine::run(&mut engine, step).unwrap();
             let (merged, sql) = (engine.tables.table(name).unwrap(), engine.tables.result(step).unwrap());
             assert!(merged.equals_missing(&sql), "{name} of seed {seed}: {merged} {sql}");
         }
+        merges += usize::from(!engine.tables.table(PAST.name).unwrap().equals_missing(engine.tables.table(LEDGER_BEFORE.name).unwrap()));
         for change in engine.tables.table(STANDING.name).unwrap().column("change").unwrap().str().unwrap().iter().flatten() {
             *changes.entry(change.to_string()).or_insert(0) += 1;
         }
     }
     assert!(changes.len() == 5 && changes.values().all(|rows| *rows > 20), "every change occurs: {changes:?}");
+    assert!(merges as u64 > seeds / 20, "members are merged: {merges}");
 }
 
 #[test]
@@ -158,6 +168,7 @@ fn a_ledger_that_is_not_in_order_is_an_error() {
     let ledger = tables.table(LEDGER_BEFORE.name).unwrap().clone();
     assert!(ledger.height() > 2);
     tables.put(&LEDGER_BEFORE, &ledger.reverse()).unwrap();
+    tables.put(&PAST, &tables.table(LEDGER_BEFORE.name).unwrap().clone()).unwrap();
     let error = merge::standing(&tables, &Facts::read(&tables).unwrap()).unwrap_err();
     assert!(error.to_string().contains("not in the order of their key"), "{error}");
 }

@@ -1,0 +1,79 @@
+//! The types of subscriptions that most members left, over the months.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use maud::Markup;
+use polars::prelude::PolarsResult;
+use serde_json::json;
+
+use super::growth::MONTHS;
+use super::{nothing, of_cohort};
+use crate::digest::{CohortDigest, NAME_LENGTH, grouped, one_line, shortened};
+use crate::page::figure::{Figure, Figures, Grid, head};
+use crate::page::{count, shown};
+use archive::table::Rows;
+use domain::Month;
+
+/// The number of types that are drawn.
+const TYPES: usize = 4;
+
+/// One type of subscription: its newest name, and the members who are out of it in each month.
+#[derive(Default)]
+struct OfType {
+    name: String,
+    opted_out: BTreeMap<Month, i64>,
+    newly: Option<i64>,
+}
+
+/// `rows` are the history's `opt_outs`.
+pub(super) fn figure(rows: Rows<'_>, until: Month, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
+    let title = "Subscriptions left";
+    let mut types: BTreeMap<&str, OfType> = BTreeMap::new();
+    for row in of_cohort(rows, cohort)? {
+        let id = rows.text("subscription_id", row)?;
+        let Some(month) = rows.day("month", row)?.map(Month::of) else { continue };
+        // All e-mails have a chart of their own.
+        if id.is_empty() || month > until || until.index() - month.index() >= MONTHS {
+            continue;
+        }
+        let of_type = types.entry(id).or_default();
+        of_type.name = shortened(&one_line(rows.text("subscription_name", row)?), NAME_LENGTH);
+        of_type.opted_out.insert(month, rows.count("opted_out", row)?.unwrap_or_default());
+        if month == until {
+            of_type.newly = rows.count("newly_opted_out", row)?;
+        }
+    }
+    types.retain(|_, of_type| of_type.opted_out.values().any(|count| *count > 0));
+    let Some(first) = types.values().filter_map(|of_type| of_type.opted_out.keys().next().copied()).min() else {
+        return Ok(nothing(title, "Nobody left one, or the job does not observe subscriptions."));
+    };
+    let now = |of_type: &OfType| of_type.opted_out.get(&until).copied().unwrap_or_default();
+    let mut most: Vec<(&str, OfType)> = types.into_iter().collect();
+    most.sort_by_key(|(_, of_type)| Reverse((now(of_type), of_type.opted_out.values().max().copied())));
+    let left_out = most.len().saturating_sub(TYPES);
+    most.truncate(TYPES);
+    let months: Vec<Month> = (first.index()..=until.index()).map(Month::from_index).collect();
+    let series: Vec<_> = most
+        .iter()
+        .map(|(_, of_type)| json!({ "name": shown(&of_type.name), "values": months.iter().map(|month| of_type.opted_out.get(month)).collect::<Vec<_>>() }))
+        .collect();
+    let names: Vec<String> = months.iter().map(ToString::to_string).collect();
+    let rows = most
+        .iter()
+        .map(|(_, of_type)| {
+            let before = of_type.opted_out.get(&until.previous()).copied();
+            vec![shown(&of_type.name).to_string(), grouped(now(of_type)), count(before), count(of_type.newly)]
+        })
+        .collect();
+    let caption = format!("{}: members who opted out of a type of subscription", shown(&cohort.name));
+    let table = Grid { caption, head: head(&["subscription", "opted out", "the month before", "newly so"]), texts: 1, rows };
+    let others = match left_out {
+        0 => String::new(),
+        1 => " One more type is in the report unsubscribes.".to_string(),
+        others => format!(" {others} more types are in the report unsubscribes."),
+    };
+    let about = format!("Members who opted out of a type of subscription: the types that most left.{others}");
+    let chart = json!({ "kind": "lines", "months": names, "series": series });
+    Ok(figures.add(Figure { id: format!("{anchor}-subscriptions"), title, about, chart, table }))
+}
