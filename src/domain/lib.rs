@@ -23,7 +23,7 @@ pub use month::{Month, MonthError, MonthSpan, Months};
 pub use name::{are_alike, did_you_mean, name_key, unseen_difference};
 pub use number::Number;
 pub use oddities::Oddities;
-pub use partition::{DayPartition, Partition, SecondPartition};
+pub use partition::{ContactPartition, CreationRange, Partition, SecondPartition};
 pub use reference::{FoundContact, MakeReference, Reference};
 pub use timezone::{TimeZone, ZoneSource, ZoneTable, ZoneVersion};
 

@@ -92,7 +92,7 @@ pub enum StreamError {
     #[error("page {page} of `{path}` was refused, although the pages before it were answered")]
     PageRefused { path: String, page: u32, source: Box<RequestError> },
     /// The page has rows from outside the requested partition, so the API did not filter as documented.
-    #[error("page {page} of `{path}` holds {rows} rows of days that were not requested")]
+    #[error("page {page} of `{path}` holds {rows} rows of times that were not requested")]
     UnexpectedRows { path: String, page: u32, rows: usize },
     /// The next page is given as an address. Addresses are not followed, because they may lead to another host.
     #[error("page {page} of `{path}` names a next page on another host or of an unknown form; it was not followed")]

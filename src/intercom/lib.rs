@@ -1,4 +1,4 @@
-//! A client for Intercom's REST API, versions 1.0 to 1.4 and 2.0 to 2.16.
+//! A client for Intercom's REST API, versions 1.0 to 1.4 and 2.0 to 2.17.
 //!
 //! - [`Client`] has one method for each thing that can be requested. It has the same methods for all versions of the API. Its
 //!   [`Capabilities`] show what a version can do.
