@@ -66,6 +66,7 @@ mod client;
 mod concurrency;
 mod decoders;
 mod error;
+mod numbered;
 pub mod proxy;
 mod rate_limiter;
 mod retry;

@@ -5,7 +5,6 @@ mod contacts;
 mod conversations;
 mod counts;
 mod find;
-mod numbered;
 mod scroll;
 mod wire;
 
@@ -23,7 +22,7 @@ use super::transport::{Request, Transport};
 use super::wire::DecodeError;
 use domain::{Contact, Conversation, Group};
 
-pub(super) use numbered::NUMBERED_ROWS;
+pub(super) use super::numbered::NUMBERED_ROWS;
 
 /// The largest page size.
 pub(super) const PAGE_SIZE_MAX: u32 = 60;
