@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::values::{contact_id, email_address, group, instant, month};
-use domain::{GroupName, Month};
+use super::values::{MembersOf, contact_id, email_address, instant, members_of, month};
+use domain::Month;
 use job::settings::Sources;
 
 pub(super) use simulate::Simulate;
@@ -94,7 +94,7 @@ pub(super) enum Command {
     Segments(Groups),
     /// Count users, leads, companies, tags and segments, or count by tag or segment
     Counts(Counts),
-    /// List the customers in one tag or segment as they are now, every page
+    /// List the customers, or the companies, in one tag or segment as they are now, every page
     Members(Members),
     /// Add a tag to users, leads or companies in bulk; a missing tag is created
     Tag(Tagging),
@@ -210,9 +210,10 @@ pub(super) enum By {
 pub(super) struct Members {
     #[command(flatten)]
     pub workspace: Workspace,
-    /// tag:NAME or segment:NAME; an ID or id:<ID> can be used for the name
-    #[arg(value_name = "GROUP", value_parser = group)]
-    pub group: GroupName,
+    /// tag:NAME or segment:NAME, or company-tag:NAME or (on 1.x) company-segment:NAME for companies; an ID or id:<ID> can be used
+    /// for the name
+    #[arg(value_name = "GROUP", value_parser = members_of)]
+    pub group: MembersOf,
     /// The format; by default that of FILE's extension, or a table without a file
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<MembersFormat>,
@@ -228,7 +229,7 @@ pub(super) struct Members {
 pub(super) enum MembersFormat {
     /// For people: some columns
     Table,
-    /// For spreadsheets: everything known, a contact a line
+    /// For spreadsheets: everything known, a member a line
     Csv,
     /// For programs: everything known, a JSON object a line
     Jsonl,

@@ -2,6 +2,7 @@
 //! files, settings) has its own types and converts them.
 
 mod basis;
+mod company;
 mod completeness;
 mod contact;
 mod group;
@@ -15,6 +16,7 @@ mod reference;
 mod timezone;
 
 pub use basis::Basis;
+pub use company::Company;
 pub use completeness::{Allowed, Shortfall, agrees, differs_from_listing, shrank};
 pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, Opener, OwnTags, Role, TagDate, is_identifier, profile_columns};
 pub use group::{Fit, Group, GroupKind, GroupName, cohort_key};

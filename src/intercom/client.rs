@@ -11,7 +11,7 @@ use super::transport::{Request, Transport};
 use super::types::{Counted, ListedGroup, Options, Totals, Traffic, Workspace};
 use super::wire::Decode;
 use super::{v1, v2, wire};
-use domain::{Contact, ContactPartition, Conversation, Group, GroupKind, TagDate};
+use domain::{Company, Contact, ContactPartition, Conversation, Group, GroupKind, TagDate};
 
 /// A client for one workspace. Cloning it is cheap, and clones share the rate limiter and the connections.
 #[derive(Clone, Debug)]
@@ -179,6 +179,14 @@ impl Client {
         match &self.api {
             Api::V1(api) => api.members(group, from).await,
             Api::V2(api) => Ok(api.members(group, partition, from)),
+        }
+    }
+
+    /// The companies of a group of [`Client::groups`].
+    pub fn companies(&self, group: &Group) -> Stream<Company> {
+        match &self.api {
+            Api::V1(api) => api.companies(group),
+            Api::V2(api) => api.companies(group),
         }
     }
 

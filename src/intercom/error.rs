@@ -106,6 +106,9 @@ pub enum StreamError {
     /// The list of API 1.x ended at its limit, before it reached the requested rows.
     #[error("`{path}` of 1.x ends at 10,000 records, before the start of the requested period")]
     TooLong { path: String },
+    /// The list is longer than page numbers reach.
+    #[error("`{path}` ends at 10,000 records, and the group has more; list smaller groups")]
+    PageLimit { path: String },
     /// A page in the middle is empty.
     #[error("page {page} of `{path}` is empty although there are {last} pages; its rows are missing")]
     EmptyPage { path: String, page: u32, last: u32 },

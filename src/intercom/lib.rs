@@ -2,7 +2,7 @@
 //!
 //! - [`Client`] has one method for each thing that can be requested. It has the same methods for all versions of the API. Its
 //!   [`Capabilities`] show what a version can do.
-//! - A [`Stream`] returns contacts or conversations page by page. Each [`Page`] has a [`Cursor`], from which a later process can
+//! - A [`Stream`] returns contacts, conversations or companies page by page. Each [`Page`] has a [`Cursor`], from which a later process can
 //!   continue the stream.
 //! - Requests are spread evenly over the API's rate window, and retried if a retry can help. The number of concurrent requests adapts to
 //!   the server, up to [`Options::max_concurrency`].
@@ -63,6 +63,7 @@
 mod body;
 mod capabilities;
 mod client;
+mod companies;
 mod concurrency;
 mod decoders;
 mod error;

@@ -11,12 +11,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use self::cursor::CursorStream;
+use super::companies::companies;
 use super::error::RequestError;
 use super::stream::{Cursor, Stream};
 use super::transport::{Request, Transport};
 use super::types::id_field;
 use super::wire::DecodeError;
-use domain::{Contact, ContactPartition, Conversation, Group, GroupKind};
+use domain::{Company, Contact, ContactPartition, Conversation, Group, GroupKind};
 
 /// The largest page size.
 pub(super) const PAGE_SIZE_MAX: u32 = 150;
@@ -91,6 +92,10 @@ impl V2 {
         let (first, last) = (start - DAY, end + DAY);
         let stream = stream.expecting(move |row: &Conversation| first <= row.created_at && row.created_at <= last);
         Stream::new(stream.halving_late_pages().from(from))
+    }
+
+    pub(super) fn companies(&self, group: &Group) -> Stream<Company> {
+        companies(self.transport.clone(), self.page_size, group)
     }
 
     pub(super) async fn conversation_count(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Option<u64>, RequestError> {

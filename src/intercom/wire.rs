@@ -3,6 +3,7 @@
 //! document, not the contact's data.
 
 pub(super) mod attributes;
+mod company;
 pub(super) mod lenient;
 pub(super) mod next;
 mod repair;
@@ -18,6 +19,7 @@ use domain::{Group, GroupKind, Oddities, Opener, TagDate};
 use lenient::{Stamp, Text, Whole};
 use next::ListPages;
 
+pub(super) use company::companies;
 pub(super) use lenient::plain_token;
 
 /// Why a body could not be decoded. The error has none of the body's text.
