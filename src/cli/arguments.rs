@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::values::{MembersOf, contact_id, email_address, instant, members_of, month};
+use super::values::{MembersOf, admin_id, contact_id, email_address, instant, members_of, month};
 use domain::Month;
 use job::settings::Sources;
 
@@ -96,9 +96,9 @@ pub(super) enum Command {
     Counts(Counts),
     /// List the customers, or the companies, in one tag or segment as they are now, every page
     Members(Members),
-    /// Add a tag to users, leads or companies in bulk; a missing tag is created
+    /// Add a tag to users, leads, companies or conversations in bulk; a missing tag is created
     Tag(Tagging),
-    /// Remove a tag from users, leads or companies in bulk
+    /// Remove a tag from users, leads, companies or conversations in bulk
     Untag(Tagging),
     /// Print the data dictionary: every table's columns, types, units and the meaning of null
     Schema(Schema),
@@ -256,10 +256,16 @@ pub(super) struct Tagging {
     /// A company by the workspace's own ID; any number of times
     #[arg(long, value_name = "ID")]
     pub company_id: Vec<String>,
-    /// A CSV with any of the columns id, user_id, email, company_id; `-` for standard input
+    /// A conversation by Intercom's ID, on 2.x; any number of times
+    #[arg(long, value_name = "ID")]
+    pub conversation_id: Vec<String>,
+    /// The admin in whose name conversations are tagged; by default the one to whom the token belongs
+    #[arg(long, value_name = "ID", value_parser = admin_id)]
+    pub admin_id: Option<String>,
+    /// A CSV with any of the columns id, user_id, email, company_id, conversation_id; `-` for standard input
     #[arg(long, value_name = "FILE.csv")]
     pub from: Option<PathBuf>,
-    /// Look up the contacts, print the requests that would be sent, and stop
+    /// Look up the contacts and conversations, print the requests that would be sent, and stop
     #[arg(long)]
     pub dry_run: bool,
     /// Print JSON

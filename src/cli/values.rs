@@ -59,6 +59,10 @@ pub(super) fn contact_id(text: &str) -> Result<String, &'static str> {
     if text.is_empty() { Err("it is not an ID") } else { Ok(text.to_string()) }
 }
 
+pub(super) fn admin_id(text: &str) -> Result<String, &'static str> {
+    contact_id(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,8 @@ pub struct Capabilities {
     pub dates_tags: bool,
     /// A bulk tag call that names a missing contact still changes the others. This is so from 2.16 on.
     pub tags_in_part: bool,
+    /// Conversations can be tagged.
+    pub tags_conversations: bool,
     /// The newest version that this client knows, if it is newer than this one. `None` in 1.x: 2.x is another API.
     pub newest_known: Option<&'static str>,
     /// Streams with more rows than the first number are read by a scroll. The second number is the rows on a page of the scroll, which
@@ -42,6 +44,7 @@ impl Capabilities {
             dates_tags: !is_first,
             searches_by_second: version >= (2, 17),
             tags_in_part: version >= (2, 16),
+            tags_conversations: !is_first,
             newest_known: (!is_first && version < (2, 17)).then_some("2.17"),
             scroll: is_first.then_some((v1::NUMBERED_ROWS, v1::SCROLL_ROWS)),
         }

@@ -1,4 +1,4 @@
-//! Adds a tag to contacts and companies in bulk, or removes it, with a result for each. This is the only change that this program
+//! Adds a tag to contacts, companies and conversations in bulk, or removes it, with a result for each. This is the only change that this program
 //! makes in a workspace. Repeating it changes nothing.
 //!
 //! Before 2.16 a call succeeds or fails as a whole. From 2.16 on it may succeed in part without saying so. So a call that failed is
@@ -35,7 +35,7 @@ pub enum Target {
 /// The result of one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Intercom's id of the contact, if known.
+    /// Intercom's id of the contact or conversation, if known.
     pub id: Option<String>,
     pub result: ItemResult,
     pub reason: Option<String>,
@@ -51,7 +51,7 @@ pub enum ItemResult {
     NotFound,
     /// Several users have the address.
     Ambiguous,
-    /// A row that names no contact or company.
+    /// A row that names no contact, company or conversation.
     Unusable,
     Failed,
     /// A call was sent without a clear answer: the change may have been made or not.
@@ -100,14 +100,16 @@ pub type OnProgress<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
 pub struct Work {
     target: Target,
     change: Change,
+    /// The admin in whose name conversations are tagged. Empty if there are none.
+    admin_id: String,
     items: Vec<Item>,
     /// The results that are known already, by item; `None` if the result is not known yet.
     outcomes: Vec<Option<Outcome>>,
-    /// The contacts and companies, each once.
+    /// The contacts, companies and conversations, each once.
     members: Vec<Member>,
 }
 
-/// A contact or company that a call will name, with the items that mean it.
+/// A contact, company or conversation that a call will name, with the items that mean it.
 #[derive(Debug)]
 struct Member {
     reference: Reference,
@@ -145,12 +147,14 @@ pub enum Stopped {
     OtherTag(String),
 }
 
-/// Looks up the contacts that the items mean, as far as the calls need it. Changes nothing.
+/// Looks up the contacts and conversations that the items mean, as far as the calls need it. Changes nothing. `admin_id` is only used to
+/// tag conversations.
 pub async fn prepare(
     client: &Client,
     target: Target,
     change: Change,
     items: Vec<Item>,
+    admin_id: Option<String>,
     on_progress: OnProgress<'_>,
 ) -> Result<Work, StreamError> {
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
@@ -181,6 +185,9 @@ pub async fn prepare(
         }
         let (reference, is_tagged, known) = match found.get(&reference) {
             None => (reference, None, Known::Unasked),
+            Some(Answer::One { is_tagged, .. }) if matches!(reference, Reference::ConversationId(_)) => {
+                (reference, *is_tagged, Known::Found)
+            }
             Some(Answer::One { id, is_tagged }) => (Reference::ContactId(id.clone()), *is_tagged, Known::Found),
             Some(Answer::Nobody(outcome)) if outcome.result == ItemResult::NotFound && matches!(reference, Reference::ContactId(_)) => {
                 (reference, None, Known::Missing)
@@ -205,7 +212,7 @@ pub async fn prepare(
         });
         members[place].items.push(index);
     }
-    Ok(Work { target, change, items, outcomes, members })
+    Ok(Work { target, change, admin_id: admin_id.unwrap_or_default(), items, outcomes, members })
 }
 
 impl Work {
@@ -219,8 +226,8 @@ impl Work {
         let is_spoiler = |member: &&Member| member.known == Known::Missing && !client.capabilities().tags_in_part;
         let (spoilers, others): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(is_spoiler);
         let references = |members: Vec<&Member>| members.into_iter().map(|member| member.reference.clone()).collect();
-        let mut calls = client.tag_calls(&tag, self.change, references(others), TagCall::MEMBERS_MAX);
-        calls.extend(client.tag_calls(&tag, self.change, references(spoilers), 1));
+        let mut calls = client.tag_calls(&tag, self.change, references(others), TagCall::MEMBERS_MAX, &self.admin_id);
+        calls.extend(client.tag_calls(&tag, self.change, references(spoilers), 1, &self.admin_id));
         calls
     }
 
@@ -245,7 +252,7 @@ impl Work {
         for member in &self.members {
             let mut outcome = Outcome::new(ItemResult::NotTried);
             match (&member.reference, member.known) {
-                (Reference::ContactId(id), Known::Found) => outcome.id = Some(id.clone()),
+                (Reference::ContactId(id) | Reference::ConversationId(id), Known::Found) => outcome.id = Some(id.clone()),
                 (_, Known::Missing) => outcome.reason = Some("no search finds this ID; the call will show it".to_string()),
                 _ => outcome.reason = Some("not looked up; the call will show it".to_string()),
             }

@@ -1,4 +1,4 @@
-//! Looks up contacts by e-mail address or external id.
+//! Looks up contacts by e-mail address or external id, and conversations by id.
 
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
@@ -7,7 +7,8 @@ use super::cursor::CursorStream;
 use super::{V2, wire};
 use crate::error::{RequestError, StreamError};
 use crate::transport::Request;
-use domain::{FoundContact, Reference, TagDate};
+use crate::wire::is_id;
+use domain::{FoundContact, OwnTags, Reference, TagDate};
 
 /// The most filters in one search.
 const FILTERS_MAX: usize = 15;
@@ -41,6 +42,18 @@ impl V2 {
         }
     }
 
+    /// The tags of a conversation. `None` when it does not exist.
+    pub(crate) async fn conversation_tags(&self, id: &str) -> Result<Option<OwnTags>, RequestError> {
+        if !is_id(id) {
+            return Ok(None);
+        }
+        let request = Request::get("/conversations/{id}").at(format!("/conversations/{id}"));
+        match self.transport.send(&request, wire::conversation_tags).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
     /// Reads all pages, because more contacts than fit on a page may share an address.
     async fn find_some(&self, filters: &[Value], tag: Option<&str>) -> Result<Vec<FoundContact>, StreamError> {
         let request = Request::search("/contacts/search", json!({ "operator": "OR", "value": filters }), super::by_creation());
@@ -66,6 +79,6 @@ fn filters(reference: &Reference) -> Vec<Value> {
             }
             filters
         }
-        Reference::CompanyId(_) => Vec::new(),
+        Reference::CompanyId(_) | Reference::ConversationId(_) => Vec::new(),
     }
 }

@@ -3,11 +3,12 @@
 use serde::Deserialize;
 
 use super::attributes::Attributes;
-use super::lenient::{Flag, Listed, Nested, Stamp, Text, Whole, counting, some};
+use super::lenient::{Nested, Stamp, Text, Whole, counting, some};
 use super::next::Next;
+use super::tag_list::TagList;
 use super::{DecodeError, checked_id, decode, shape};
 use crate::numbered::Page;
-use domain::{Company, Oddities, OwnTags};
+use domain::{Company, Oddities};
 
 #[derive(Deserialize)]
 struct WireCompany {
@@ -34,7 +35,7 @@ struct WireCompany {
     size: Whole,
     website: Option<Text>,
     #[serde(default)]
-    tags: Nested<Tags>,
+    tags: Nested<TagList>,
     #[serde(default)]
     custom_attributes: Nested<Attributes>,
 }
@@ -42,20 +43,6 @@ struct WireCompany {
 #[derive(Deserialize)]
 struct Plan {
     name: Option<Text>,
-}
-
-#[derive(Deserialize)]
-struct Tags {
-    #[serde(default, alias = "data")]
-    tags: Listed<TagReference>,
-    total_count: Option<Whole>,
-    #[serde(default)]
-    has_more: Flag,
-}
-
-#[derive(Deserialize)]
-struct TagReference {
-    id: Option<Text>,
 }
 
 impl WireCompany {
@@ -78,19 +65,8 @@ impl WireCompany {
             size: self.size.0,
             website: some(self.website),
             custom_attributes: self.custom_attributes.0.unwrap_or_default().0,
-            tags: self.tags.0.and_then(Tags::own),
+            tags: self.tags.0.and_then(TagList::own),
         })
-    }
-}
-
-impl Tags {
-    fn own(self) -> Option<OwnTags> {
-        let listed = self.tags.0?;
-        let count = listed.len() as u64;
-        let ids: Vec<_> = listed.into_iter().filter_map(|tag| some(tag.id)).collect();
-        // A tag without an ID may be any tag, so the list is then not complete.
-        let is_full = ids.len() as u64 == count && self.total_count.is_none_or(|total| total.0 == Some(count));
-        Some(OwnTags { ids, is_complete: is_full && self.has_more.0 != Some(true) })
     }
 }
 
