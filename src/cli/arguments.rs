@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::values::{contact_id, email_address, group, instant, month};
-use domain::{GroupName, Month};
+use super::values::{MembersOf, admin_id, contact_id, email_address, instant, members_of, month};
+use domain::Month;
 use job::settings::Sources;
 
 pub(super) use simulate::Simulate;
@@ -94,11 +94,11 @@ pub(super) enum Command {
     Segments(Groups),
     /// Count users, leads, companies, tags and segments, or count by tag or segment
     Counts(Counts),
-    /// List the customers in one tag or segment as they are now, every page
+    /// List the customers, or the companies, in one tag or segment as they are now, every page
     Members(Members),
-    /// Add a tag to users, leads or companies in bulk; a missing tag is created
+    /// Add a tag to users, leads, companies or conversations in bulk; a missing tag is created
     Tag(Tagging),
-    /// Remove a tag from users, leads or companies in bulk
+    /// Remove a tag from users, leads, companies or conversations in bulk
     Untag(Tagging),
     /// Print the data dictionary: every table's columns, types, units and the meaning of null
     Schema(Schema),
@@ -210,9 +210,10 @@ pub(super) enum By {
 pub(super) struct Members {
     #[command(flatten)]
     pub workspace: Workspace,
-    /// tag:NAME or segment:NAME; an ID or id:<ID> can be used for the name
-    #[arg(value_name = "GROUP", value_parser = group)]
-    pub group: GroupName,
+    /// tag:NAME or segment:NAME, or company-tag:NAME or (on 1.x) company-segment:NAME for companies; an ID or id:<ID> can be used
+    /// for the name
+    #[arg(value_name = "GROUP", value_parser = members_of)]
+    pub group: MembersOf,
     /// The format; by default that of FILE's extension, or a table without a file
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<MembersFormat>,
@@ -228,7 +229,7 @@ pub(super) struct Members {
 pub(super) enum MembersFormat {
     /// For people: some columns
     Table,
-    /// For spreadsheets: everything known, a contact a line
+    /// For spreadsheets: everything known, a member a line
     Csv,
     /// For programs: everything known, a JSON object a line
     Jsonl,
@@ -255,10 +256,16 @@ pub(super) struct Tagging {
     /// A company by the workspace's own ID; any number of times
     #[arg(long, value_name = "ID")]
     pub company_id: Vec<String>,
-    /// A CSV with any of the columns id, user_id, email, company_id; `-` for standard input
+    /// A conversation by Intercom's ID, on 2.x; any number of times
+    #[arg(long, value_name = "ID")]
+    pub conversation_id: Vec<String>,
+    /// The admin in whose name conversations are tagged; by default the one to whom the token belongs
+    #[arg(long, value_name = "ID", value_parser = admin_id)]
+    pub admin_id: Option<String>,
+    /// A CSV with any of the columns id, user_id, email, company_id, conversation_id; `-` for standard input
     #[arg(long, value_name = "FILE.csv")]
     pub from: Option<PathBuf>,
-    /// Look up the contacts, print the requests that would be sent, and stop
+    /// Look up the contacts and conversations, print the requests that would be sent, and stop
     #[arg(long)]
     pub dry_run: bool,
     /// Print JSON

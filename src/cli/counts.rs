@@ -50,7 +50,7 @@ fn not_counted(question: Question, api_version: &str) -> Failure {
     let what = match question {
         Question::By(Counted::Companies, GroupKind::Segment) => "companies by segment; 1.0 to 1.4 do",
         Question::By(Counted::Conversations, GroupKind::Segment) => "conversations by segment, nor does any other",
-        Question::By(Counted::Conversations, GroupKind::Tag) => "conversations by tag; 2.0 to 2.16 do",
+        Question::By(Counted::Conversations, GroupKind::Tag) => "conversations by tag; 2.0 to 2.17 do",
         _ => "this",
     };
     Failure::usage(

@@ -83,7 +83,7 @@ impl Failure {
     pub(super) fn stopped(error: RequestError) -> Failure {
         Failure::unchanged(
             error,
-            "the token needs the permission to write contacts, companies and tags; completed rows are listed above",
+            "the token needs the permission to write contacts, companies, conversations and tags; completed rows are listed above",
             "completed rows are listed above; run it again to continue: they are skipped",
         )
     }

@@ -1,20 +1,22 @@
-//! `members`: prints the members of one group, or writes them into a file.
+//! `members`: prints the members of one group, contacts or companies, or writes them into a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use comfy_table::Cell;
-use polars::prelude::{DataFrame, PolarsResult};
+use polars::prelude::{DataFrame, DataType, PolarsResult};
 
 use super::arguments::{Members, MembersFormat};
 use super::failure::Failure;
 use super::progress::Progress;
 use super::summary::{drawn, trimmed};
+use super::values::MembersOf;
 use super::{clock, run};
+use archive::table::Table;
 use domain::{Group, GroupKind, GroupName, differs_from_listing};
-use intercom::{Client, ListedGroup};
-use job::listing::{self, Lines, ListingError, ParquetFile, Rows, TextFile};
+use intercom::{Client, Counted};
+use job::listing::{self, COMPANIES, LISTING, Lines, ListingError, ParquetFile, Rows, TextFile};
 use job::privacy::Privacy;
 use job::settings::Settings;
 use reports::digest::{grouped, one_line};
@@ -26,26 +28,32 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
     let format = format(arguments.format, output)?;
     let privacy = job::privacy(&settings)?;
     let client = run::client(&settings)?;
-    let ListedGroup { group, count, .. } = find(&client, &arguments.group).await?;
+    let MembersOf { of, name } = &arguments.group;
+    let (group, count) = find(&client, *of, name, &settings.intercom.api_version).await?;
 
-    let to = To { client: &client, group: &group, settings: &settings, privacy: &privacy, progress };
+    let shown = match of {
+        Counted::Companies => &Shown::COMPANIES,
+        Counted::People | Counted::Conversations => &Shown::CONTACTS,
+    };
+    let table = shown.table;
+    let to = To { client: &client, group: &group, settings: &settings, privacy: &privacy, progress, shown };
     let stdout = || BufWriter::new(io::stdout());
     let listed = match (output, format) {
-        (None, MembersFormat::Table) => to.write(Pages::new(stdout())).await,
-        (None, MembersFormat::Csv) => to.write(Lines::csv(stdout())).await,
-        (None, MembersFormat::Jsonl) => to.write(Lines::jsonl(stdout())).await,
+        (None, MembersFormat::Table) => to.write(Pages::new(stdout(), shown)).await,
+        (None, MembersFormat::Csv) => to.write(Lines::csv(stdout(), table)).await,
+        (None, MembersFormat::Jsonl) => to.write(Lines::jsonl(stdout(), table)).await,
         (None, MembersFormat::Parquet) => return Err(needs_file("Parquet cannot be printed")),
         // Pipes and devices are written to directly.
-        (Some(path), MembersFormat::Table) if is_special(path) => to.write(Pages::new(open(path)?)).await,
-        (Some(path), MembersFormat::Csv) if is_special(path) => to.write(Lines::csv(open(path)?)).await,
-        (Some(path), MembersFormat::Jsonl) if is_special(path) => to.write(Lines::jsonl(open(path)?)).await,
+        (Some(path), MembersFormat::Table) if is_special(path) => to.write(Pages::new(open(path)?, shown)).await,
+        (Some(path), MembersFormat::Csv) if is_special(path) => to.write(Lines::csv(open(path)?, table)).await,
+        (Some(path), MembersFormat::Jsonl) if is_special(path) => to.write(Lines::jsonl(open(path)?, table)).await,
         (Some(path), MembersFormat::Parquet) if is_special(path) => {
             return Err(needs_file("Parquet cannot be written to a pipe or a device"));
         }
-        (Some(path), MembersFormat::Table) => to.write(TextFile::create(path, Pages::new)?).await,
-        (Some(path), MembersFormat::Csv) => to.write(TextFile::create(path, Lines::csv)?).await,
-        (Some(path), MembersFormat::Jsonl) => to.write(TextFile::create(path, Lines::jsonl)?).await,
-        (Some(path), MembersFormat::Parquet) => to.write(ParquetFile::create(path)?).await,
+        (Some(path), MembersFormat::Table) => to.write(TextFile::create(path, Pages::new, shown)?).await,
+        (Some(path), MembersFormat::Csv) => to.write(TextFile::create(path, Lines::csv, table)?).await,
+        (Some(path), MembersFormat::Jsonl) => to.write(TextFile::create(path, Lines::jsonl, table)?).await,
+        (Some(path), MembersFormat::Parquet) => to.write(ParquetFile::create(path, table)?).await,
     };
     progress.finish();
     match listed {
@@ -61,16 +69,26 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
     }
 }
 
-/// The existing group of this name.
-async fn find(client: &Client, name: &GroupName) -> Result<ListedGroup, Failure> {
-    let listed = match name.kind {
-        GroupKind::Tag => client.tags().await?,
-        GroupKind::Segment => client.segments().await?,
+/// The existing group of this name, and the number of its members if its list has it.
+async fn find(client: &Client, of: Counted, name: &GroupName, api_version: &str) -> Result<(Group, Option<u64>), Failure> {
+    let Some(listed) = client.groups(of, name.kind).await? else {
+        return Err(Failure::usage(
+            format!("API version {api_version} has no {}s of companies; 1.0 to 1.4 have", name.kind),
+            "name a tag, as in company-tag:VIP; or set `intercom.api_version`",
+        ));
     };
     let groups: Vec<Group> = listed.iter().map(|listed| listed.group.clone()).collect();
-    let group = job::resolve(name, &groups, &[])?.0;
-    let found = listed.into_iter().find(|listed| listed.group == group);
-    Ok(found.unwrap_or(ListedGroup { group, count: None, created_at: None, updated_at: None }))
+    let group = job::resolve(name, &groups, &[]).map_err(|unresolved| match of {
+        Counted::Companies => {
+            Failure::from(unresolved).but(&format!("`cohorts counts --of companies --by {}` lists them with their IDs", name.kind))
+        }
+        Counted::People | Counted::Conversations => unresolved.into(),
+    })?;
+    let group = group.0;
+    let count = listed.into_iter().find(|listed| listed.group == group).and_then(|listed| listed.count);
+    // The counts in the listing of tags are numbers of contacts.
+    let count = count.filter(|_| of == Counted::People || group.kind == GroupKind::Segment);
+    Ok((group, count))
 }
 
 /// The requested format. If none is requested: the format of the file's extension, or a table for standard output.
@@ -116,36 +134,86 @@ struct To<'a> {
     settings: &'a Settings,
     privacy: &'a Privacy,
     progress: &'a Progress,
+    shown: &'static Shown,
 }
 
 impl To<'_> {
     async fn write(&self, rows: impl Rows) -> Result<u64, ListingError> {
         let on_progress = |done: u64, total: Option<u64>| match total {
-            Some(total) => self.progress.count("members", done, total),
-            None => self.progress.say(format!("members: {done}")),
+            Some(total) => self.progress.count(self.shown.several, done, total),
+            None => self.progress.say(format!("{}: {done}", self.shown.several)),
         };
-        listing::list(self.client, self.group, self.settings.completeness.tolerance, self.privacy, rows, &on_progress).await
+        let tolerance = self.settings.completeness.tolerance;
+        match self.shown.of {
+            Counted::Companies => listing::list(self.client.companies(self.group), tolerance, self.privacy, rows, &on_progress).await,
+            Counted::People | Counted::Conversations => {
+                let members = self.client.members(self.group, None, None).await?;
+                listing::list(members, tolerance, self.privacy, rows, &on_progress).await
+            }
+        }
     }
+}
+
+/// What is listed, and how people see it.
+struct Shown {
+    of: Counted,
+    table: &'static Table,
+    /// The columns of the table for people, with their heads.
+    columns: &'static [(&'static str, &'static str)],
+    one: &'static str,
+    several: &'static str,
+}
+
+impl Shown {
+    const CONTACTS: Shown = Shown {
+        of: Counted::People,
+        table: &LISTING,
+        columns: &[
+            ("contact_id", "id"),
+            ("role", "role"),
+            ("external_id", "external id"),
+            ("name", "name"),
+            ("email", "e-mail"),
+            ("country", "country"),
+        ],
+        one: "member",
+        several: "members",
+    };
+    const COMPANIES: Shown = Shown {
+        of: Counted::Companies,
+        table: &COMPANIES,
+        columns: &[
+            ("company_id", "company id"),
+            ("id", "id"),
+            ("name", "name"),
+            ("plan", "plan"),
+            ("user_count", "users"),
+            ("industry", "industry"),
+        ],
+        one: "company",
+        several: "companies",
+    };
 }
 
 /// A table for people. Each page has its own header, so that memory does not grow with the number of members.
 struct Pages<W> {
     out: W,
+    shown: &'static Shown,
     printed: u64,
 }
 
 const PAGE_ROWS: usize = 1_000;
-const SHOWN: [(&str, &str); 6] =
-    [("contact_id", "id"), ("role", "role"), ("external_id", "external id"), ("name", "name"), ("email", "e-mail"), ("country", "country")];
 
 impl<W: Write> Pages<W> {
-    fn new(out: W) -> Pages<W> {
-        Pages { out, printed: 0 }
+    fn new(out: W, shown: &'static Shown) -> Pages<W> {
+        Pages { out, shown, printed: 0 }
     }
 
-    fn draw(rows: &DataFrame) -> PolarsResult<String> {
-        let mut table = drawn(&SHOWN.map(|(_, head)| head));
-        let columns = SHOWN.iter().map(|(name, _)| rows.column(name)?.str()).collect::<PolarsResult<Vec<_>>>()?;
+    fn draw(&self, rows: &DataFrame) -> PolarsResult<String> {
+        let (names, heads): (Vec<&str>, Vec<&str>) = self.shown.columns.iter().copied().unzip();
+        let mut table = drawn(&heads);
+        let columns = names.iter().map(|name| rows.column(name)?.cast(&DataType::String)).collect::<PolarsResult<Vec<_>>>()?;
+        let columns = columns.iter().map(|column| column.str()).collect::<PolarsResult<Vec<_>>>()?;
         for row in 0..rows.height() {
             table.add_row(columns.iter().map(|column| Cell::new(one_line(column.get(row).unwrap_or_default()))));
         }
@@ -160,9 +228,9 @@ impl<W: Write> Rows for Pages<W> {
 
     fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError> {
         let page = if rows.height() > 0 {
-            Self::draw(rows).map_err(ListingError::write)?
+            self.draw(rows).map_err(ListingError::write)?
         } else if self.printed == 0 {
-            "it has no members\n".to_string()
+            format!("it has no {}\n", self.shown.several)
         } else {
             String::new()
         };
@@ -176,7 +244,7 @@ impl<W: Write> Rows for Pages<W> {
 
     fn finish(mut self) -> Result<(), ListingError> {
         if self.printed > 0 {
-            let members = if self.printed == 1 { "member" } else { "members" };
+            let members = if self.printed == 1 { self.shown.one } else { self.shown.several };
             writeln!(self.out, "\n{} {members}", grouped(i64::try_from(self.printed).unwrap_or(i64::MAX)))
                 .and_then(|()| self.out.flush())
                 .map_err(|error| ListingError::write(error.into()))?;

@@ -1,4 +1,4 @@
-//! `tag` and `untag`: change contacts and companies in bulk, from flags or a file, and show the result for each.
+//! `tag` and `untag`: change contacts, companies and conversations in bulk, from flags or a file, and show the result for each.
 
 use std::fs::File;
 use std::io;
@@ -30,15 +30,23 @@ pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress
     let items = items(arguments)?;
     if items.is_empty() && change == Change::Untag {
         return Err(Failure::usage(
-            "no contact or company is named",
-            "name them with --id, --user-id, --email, --company-id or --from FILE.csv",
+            "no contact, company or conversation is named",
+            "name them with --id, --user-id, --email, --company-id, --conversation-id or --from FILE.csv",
+        ));
+    }
+    let has_conversations = items.iter().any(|item| matches!(item.given, Ok(Reference::ConversationId(_))));
+    if has_conversations && !settings.intercom.capabilities().tags_conversations {
+        return Err(Failure::usage(
+            format!("API version {} cannot tag conversations; 2.0 and later can", settings.intercom.api_version),
+            "set `intercom.api_version`, or name contacts and companies only",
         ));
     }
     let client = run::client(&settings)?;
     let on_progress = |what: &str, done: usize, all: usize| progress.count(what, done as u64, all as u64);
     let prepared = async {
+        let admin_id = if has_conversations { Some(admin_id(&client, arguments).await?) } else { None };
         let target = target(&client, &arguments.name, change).await?;
-        Ok::<_, Failure>(tagging::prepare(&client, target, change, items, &on_progress).await?)
+        Ok::<_, Failure>(tagging::prepare(&client, target, change, items, admin_id, &on_progress).await?)
     };
     let work = tokio::select! {
         work = prepared => work?,
@@ -88,12 +96,22 @@ fn verdict(done: &Done, is_fine: impl Fn(&Outcome) -> bool, what: &str, hint: &s
     }
 }
 
+/// The admin in whose name conversations are tagged: the named one, or else the token's own.
+async fn admin_id(client: &Client, arguments: &Tagging) -> Result<String, Failure> {
+    if let Some(admin_id) = &arguments.admin_id {
+        return Ok(admin_id.clone());
+    }
+    let own = client.workspace().await?.admin_id;
+    own.ok_or_else(|| Failure::usage("`GET /me` names no admin to whom the token belongs", "name an admin with --admin-id"))
+}
+
 fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
-    let flags: [(&[String], MakeReference); 4] = [
+    let flags: [(&[String], MakeReference); 5] = [
         (&arguments.id, Reference::ContactId),
         (&arguments.user_id, Reference::ExternalId),
         (&arguments.email, Reference::Email),
         (&arguments.company_id, Reference::CompanyId),
+        (&arguments.conversation_id, Reference::ConversationId),
     ];
     let mut items = Vec::new();
     for (texts, reference) in flags {
@@ -111,7 +129,7 @@ fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
             }
             error => Failure::usage(
                 format!("`{shown}` cannot be used: {error}"),
-                "a CSV in UTF-8 with any of the columns id (or contact_id), user_id (or external_id), email, company_id, and a row for each",
+                "a CSV in UTF-8 with any of the columns id (or contact_id), user_id (or external_id), email, company_id, conversation_id, and a row for each",
             ),
         };
         let input = if path == Path::new("-") {
@@ -122,10 +140,10 @@ fn items(arguments: &Tagging) -> Result<Vec<Item>, Failure> {
         if !input.ignored.is_empty() {
             tracing::warn!("`{shown}` has columns that are not used: {}", input.ignored.join(", "));
         }
-        if input.companies_among_people > 0 {
+        if input.others_among_people > 0 {
             tracing::warn!(
-                "`{shown}` has columns for contacts and for companies; {} rows name no contact and are used for the company of their company_id",
-                input.companies_among_people
+                "`{shown}` has columns for contacts and for others; {} rows name no contact and are used for their company_id or conversation_id",
+                input.others_among_people
             );
         }
         items.extend(input.items);

@@ -5,10 +5,26 @@ use std::net::IpAddr;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use domain::{GroupName, Month, MonthError};
+use intercom::Counted;
 
-pub(super) fn group(text: &str) -> Result<GroupName, String> {
-    GroupName::parse_qualified(text)
-        .ok_or_else(|| "write it like tag:value_lead or segment:Active; `cohorts tags` and `cohorts segments` list them".to_string())
+/// A group, and whether its people or its companies are meant.
+#[derive(Clone, Debug)]
+pub(super) struct MembersOf {
+    pub of: Counted,
+    pub name: GroupName,
+}
+
+/// Reads a group of people, `tag:NAME` or `segment:NAME`, or of companies, `company-tag:NAME` or `company-segment:NAME`.
+pub(super) fn members_of(text: &str) -> Result<MembersOf, String> {
+    let (of, group) = match text.trim_start().strip_prefix("company-") {
+        Some(group) => (Counted::Companies, group),
+        None => (Counted::People, text),
+    };
+    let name = GroupName::parse_qualified(group);
+    name.map(|name| MembersOf { of, name }).ok_or_else(|| {
+        "write it like tag:value_lead or segment:Active, or company-tag:VIP for companies; `cohorts tags` and `cohorts segments` list them"
+            .to_string()
+    })
 }
 
 /// Reads an instant with its offset, `2026-11-01T02:00:00Z`, or a day, which stands for its midnight in UTC.
@@ -41,6 +57,10 @@ pub(super) fn email_address(text: &str) -> Result<String, &'static str> {
 pub(super) fn contact_id(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if text.is_empty() { Err("it is not an ID") } else { Ok(text.to_string()) }
+}
+
+pub(super) fn admin_id(text: &str) -> Result<String, &'static str> {
+    contact_id(text)
 }
 
 #[cfg(test)]

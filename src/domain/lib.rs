@@ -2,6 +2,7 @@
 //! files, settings) has its own types and converts them.
 
 mod basis;
+mod company;
 mod completeness;
 mod contact;
 mod group;
@@ -16,6 +17,7 @@ mod subscription;
 mod timezone;
 
 pub use basis::Basis;
+pub use company::Company;
 pub use completeness::{Allowed, Shortfall, agrees, differs_from_listing, shrank};
 pub use contact::{AttributeValue, Contact, Conversation, CustomAttribute, Opener, OwnTags, Role, TagDate, is_identifier, profile_columns};
 pub use group::{Fit, Group, GroupKind, GroupName, cohort_key};
@@ -24,7 +26,7 @@ pub use month::{Month, MonthError, MonthSpan, Months};
 pub use name::{are_alike, did_you_mean, name_key, unseen_difference};
 pub use number::Number;
 pub use oddities::Oddities;
-pub use partition::{DayPartition, Partition, SecondPartition};
+pub use partition::{ContactPartition, CreationRange, Partition, SecondPartition};
 pub use reference::{FoundContact, MakeReference, Reference};
 pub use subscription::{Choice, Fate, OwnSubscriptions, Subscription, SubscriptionType};
 pub use timezone::{TimeZone, ZoneSource, ZoneTable, ZoneVersion};

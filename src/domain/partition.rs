@@ -1,25 +1,31 @@
 use std::fmt;
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 
 use super::{Contact, Role, TimeZone};
 
 /// A part of a stream with its own cursor. The partitions of a stream are disjoint, and together they are the whole stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Partition {
-    Contacts(DayPartition),
+    Contacts(ContactPartition),
     Conversations(SecondPartition),
 }
 
-/// Contacts that were created on these calendar days of the workspace. The first and the last day are included. `None` means that
-/// the range is open at this end. The unit is days, because Intercom compares contacts' dates by day, in the workspace's own time zone.
+/// Contacts that were created within a range of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DayPartition {
-    pub first: Option<NaiveDate>,
-    pub last: Option<NaiveDate>,
-    pub timezone: TimeZone,
-    /// Only contacts of this role. `None` means both roles. A role is set for a day that is too large for one partition.
+pub struct ContactPartition {
+    pub created: CreationRange,
+    /// Only contacts of this role. `None` means both roles. A role is set for a day or second that is too large for one partition.
     pub role: Option<Role>,
+}
+
+/// When contacts were created. `None` means that the range is open at this end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreationRange {
+    /// Calendar days of the workspace, in its own time zone. The first and the last day are included.
+    Days { first: Option<NaiveDate>, last: Option<NaiveDate>, timezone: TimeZone },
+    /// Seconds, from `start` on and before `end`.
+    Seconds { start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>> },
 }
 
 /// Conversations that were created at `start` or later, and before `end`.
@@ -29,33 +35,53 @@ pub struct SecondPartition {
     pub end: DateTime<Utc>,
 }
 
-impl DayPartition {
+impl ContactPartition {
     pub fn contains(&self, contact: &Contact) -> bool {
-        // A contact whose creation date is missing or unreadable may be of any day, so it is accepted here.
-        let is_of_days = contact.created_at.is_none_or(|instant| {
-            let day = self.timezone.date(instant);
-            self.first.is_none_or(|first| first <= day) && self.last.is_none_or(|last| day <= last)
-        });
-        is_of_days && self.role.is_none_or(|role| contact.role == role)
+        // A contact whose creation date is missing or unreadable may be of any time, so it is accepted here.
+        contact.created_at.is_none_or(|instant| self.created.contains(instant)) && self.role.is_none_or(|role| contact.role == role)
+    }
+}
+
+impl CreationRange {
+    fn contains(&self, instant: DateTime<Utc>) -> bool {
+        match self {
+            CreationRange::Days { first, last, timezone } => {
+                let day = timezone.date(instant);
+                first.is_none_or(|first| first <= day) && last.is_none_or(|last| day <= last)
+            }
+            CreationRange::Seconds { start, end } => start.is_none_or(|start| start <= instant) && end.is_none_or(|end| instant < end),
+        }
     }
 
-    /// Noon of the day before the first. All days of the partition are later than this day. `None` if the range has no first day.
-    /// Noon is used, because neither a clock change nor a zone that differs by some hours moves noon to another day.
+    /// The exclusive lower bound of a search. `None` if the range is open at its start.
+    ///
+    /// Of days, it is noon of the day before the first, because the API compares whole days there. Noon is used, because neither a clock
+    /// change nor a zone that differs by some hours moves noon to another day. Of seconds, it is the second before the first.
     pub fn after(&self) -> Option<DateTime<Utc>> {
-        let first = self.first?;
-        self.noon_of((1..=2).filter_map(|days| first.checked_sub_days(Days::new(days))))
+        match self {
+            CreationRange::Days { first, timezone, .. } => {
+                let first = (*first)?;
+                noon_of((1..=2).filter_map(|days| first.checked_sub_days(Days::new(days))), timezone)
+            }
+            CreationRange::Seconds { start, .. } => start.map(|start| start - TimeDelta::seconds(1)),
+        }
     }
 
-    /// Noon of the day after the last. `None` if the range has no last day.
+    /// The exclusive upper bound of a search: noon of the day after the last, or the end. `None` if the range is open at its end.
     pub fn before(&self) -> Option<DateTime<Utc>> {
-        let last = self.last?;
-        self.noon_of((1..=2).filter_map(|days| last.checked_add_days(Days::new(days))))
+        match self {
+            CreationRange::Days { last, timezone, .. } => {
+                let last = (*last)?;
+                noon_of((1..=2).filter_map(|days| last.checked_add_days(Days::new(days))), timezone)
+            }
+            CreationRange::Seconds { end, .. } => *end,
+        }
     }
+}
 
-    /// Noon of the first of these days that exists. Zones that crossed the date line skipped a whole day, on which no contact was created.
-    fn noon_of(&self, days: impl Iterator<Item = NaiveDate>) -> Option<DateTime<Utc>> {
-        days.filter_map(|day| self.timezone.noon(day)).next()
-    }
+/// Noon of the first of these days that exists. Zones that crossed the date line skipped a whole day, on which no contact was created.
+fn noon_of(days: impl Iterator<Item = NaiveDate>, timezone: &TimeZone) -> Option<DateTime<Utc>> {
+    days.filter_map(|day| timezone.noon(day)).next()
 }
 
 impl SecondPartition {
@@ -64,18 +90,26 @@ impl SecondPartition {
     }
 }
 
-/// Used as part of a name: `2024-01-01..2024-03-31`, `..2023-12-31`, `2026-10-30..2026-10-30,user`.
+/// Used as part of a name: `2024-01-01..2024-03-31`, `..2023-12-31`, `2026-10-30..2026-10-30,user`, `1711929600..1711929601,user`.
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Partition::Contacts(DayPartition { first, last, role, .. }) => {
-                let day = |day: &Option<NaiveDate>| day.map_or(String::new(), |day| day.to_string());
-                write!(f, "{}..{}", day(first), day(last))?;
+            Partition::Contacts(ContactPartition { created, role }) => {
+                match created {
+                    CreationRange::Days { first, last, .. } => write!(f, "{}..{}", bound(first), bound(last))?,
+                    CreationRange::Seconds { start, end } => {
+                        write!(f, "{}..{}", bound(&start.map(|start| start.timestamp())), bound(&end.map(|end| end.timestamp())))?;
+                    }
+                }
                 role.map_or(Ok(()), |role| write!(f, ",{}", role.as_str()))
             }
             Partition::Conversations(SecondPartition { start, end }) => write!(f, "{}..{}", start.timestamp(), end.timestamp()),
         }
     }
+}
+
+fn bound(bound: &Option<impl ToString>) -> String {
+    bound.as_ref().map_or(String::new(), ToString::to_string)
 }
 
 #[cfg(test)]
@@ -86,8 +120,12 @@ mod tests {
         TimeZone::embedded(name).unwrap()
     }
 
-    fn days(first: &str, last: &str, timezone: TimeZone) -> DayPartition {
-        DayPartition { first: first.parse().ok(), last: last.parse().ok(), timezone, role: None }
+    fn days(first: &str, last: &str, timezone: TimeZone) -> CreationRange {
+        CreationRange::Days { first: first.parse().ok(), last: last.parse().ok(), timezone }
+    }
+
+    fn seconds(start: &str, end: &str) -> CreationRange {
+        CreationRange::Seconds { start: start.parse().ok(), end: end.parse().ok() }
     }
 
     fn created(at: &str, role: Role) -> Contact {
@@ -102,7 +140,10 @@ mod tests {
             ("2026-03-29", ["2026-03-28T23:59:59Z", "2026-03-29T00:00:00Z", "2026-03-29T22:59:59Z", "2026-03-29T23:00:00Z"]),
         ] {
             let day: NaiveDate = day.parse().unwrap();
-            let partition = |first, last| DayPartition { first, last, timezone: zone("Europe/Dublin"), role: None };
+            let partition = |first, last| {
+                let created = CreationRange::Days { first, last, timezone: zone("Europe/Dublin") };
+                ContactPartition { created, role: None }
+            };
             let partitions = [partition(None, day.pred_opt()), partition(Some(day), Some(day)), partition(day.succ_opt(), None)];
             let of: Vec<Vec<bool>> =
                 edges.map(|at| partitions.iter().map(|partition| partition.contains(&created(at, Role::User))).collect()).into();
@@ -125,9 +166,28 @@ mod tests {
 
     #[test]
     fn a_role_restricts_a_day() {
-        let partition = DayPartition { role: Some(Role::Lead), ..days("2026-10-25", "2026-10-25", TimeZone::utc()) };
+        let partition = ContactPartition { created: days("2026-10-25", "2026-10-25", TimeZone::utc()), role: Some(Role::Lead) };
         assert!(partition.contains(&created("2026-10-25T12:00:00Z", Role::Lead)));
         assert!(!partition.contains(&created("2026-10-25T12:00:00Z", Role::User)));
         assert_eq!(Partition::Contacts(partition).to_string(), "2026-10-25..2026-10-25,lead");
+    }
+
+    #[test]
+    fn a_contact_belongs_to_exactly_one_of_adjoining_partitions_of_seconds() {
+        let (start, end) = ("2024-04-02T09:00:00Z", "2024-04-02T09:00:01Z");
+        let ranges = [seconds("", start), seconds(start, end), seconds(end, "")];
+        let partitions = ranges.clone().map(|created| ContactPartition { created, role: None });
+        let of = |at: &str| partitions.clone().map(|partition| partition.contains(&created(at, Role::User)));
+        assert_eq!(of("2024-04-02T08:59:59Z"), [true, false, false]);
+        assert_eq!(of(start), [false, true, false]);
+        assert_eq!(of("2024-04-02T09:00:00.999Z"), [false, true, false], "a date in milliseconds is of its second");
+        assert_eq!(of(end), [false, false, true]);
+        assert_eq!(of("no date"), [true; 3], "it may be of any time");
+        // Both bounds of a search are exclusive.
+        let bounds = ranges.map(|range| (range.after().map(|at| at.timestamp()), range.before().map(|at| at.timestamp())));
+        let first = 1_712_048_400;
+        assert_eq!(bounds, [(None, Some(first)), (Some(first - 1), Some(first + 1)), (Some(first), None)]);
+        let names = partitions.map(|partition| Partition::Contacts(partition).to_string());
+        assert_eq!(names, ["..1712048400", "1712048400..1712048401", "1712048401.."]);
     }
 }

@@ -1,4 +1,4 @@
-/// A reference to a contact or a company, as a person or a file gives it.
+/// A reference to a contact, a company or a conversation, as a person or a file gives it.
 ///
 /// A reference may be an e-mail address, so it must not be logged.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -11,22 +11,29 @@ pub enum Reference {
     Email(String),
     /// The workspace's own id of a company.
     CompanyId(String),
+    /// Intercom's id of a conversation.
+    ConversationId(String),
 }
 
 impl Reference {
     pub fn text(&self) -> &str {
         match self {
-            Reference::ContactId(text) | Reference::ExternalId(text) | Reference::Email(text) | Reference::CompanyId(text) => text,
+            Reference::ContactId(text)
+            | Reference::ExternalId(text)
+            | Reference::Email(text)
+            | Reference::CompanyId(text)
+            | Reference::ConversationId(text) => text,
         }
     }
 
-    /// The kind of reference. It is the key that the API uses.
+    /// The kind of reference. Of contacts and companies, it is the key that the API uses.
     pub fn by(&self) -> &'static str {
         match self {
             Reference::ContactId(_) => "id",
             Reference::ExternalId(_) => "user_id",
             Reference::Email(_) => "email",
             Reference::CompanyId(_) => "company_id",
+            Reference::ConversationId(_) => "conversation_id",
         }
     }
 }

@@ -11,8 +11,11 @@ pub struct Capabilities {
     pub names_workspace: bool,
     /// A contact's record lists its segments and all of its tags. On 2.x the record has no segments and at most ten tags.
     pub lists_own_segments: bool,
-    /// Streams can be read in partitions: contacts by days, conversations by seconds.
+    /// Streams can be read in partitions: contacts by days, or by seconds where [`Capabilities::searches_by_second`]; conversations by
+    /// seconds.
     pub has_partitions: bool,
+    /// Searches compare contacts' dates by second. Otherwise they compare calendar days in the workspace's own time zone.
+    pub searches_by_second: bool,
     /// The API says when each tag was put on a contact.
     pub dates_tags: bool,
     /// A bulk tag call that names a missing contact still changes the others. This is so from 2.16 on.
@@ -21,6 +24,10 @@ pub struct Capabilities {
     pub has_subscriptions: bool,
     /// The API says into which contact a merged one went on. This is so from 2.16 on.
     pub follows_merges: bool,
+    /// Conversations can be tagged.
+    pub tags_conversations: bool,
+    /// The newest version that this client knows, if it is newer than this one. `None` in 1.x: 2.x is another API.
+    pub newest_known: Option<&'static str>,
     /// Streams with more rows than the first number are read by a scroll. The second number is the rows on a page of the scroll, which
     /// ends with an empty page. `None` if there is no scroll.
     scroll: Option<(u64, u64)>,
@@ -31,17 +38,20 @@ impl Capabilities {
     pub fn of(api_version: &str) -> Capabilities {
         let (major, minor) = api_version.split_once('.').unwrap_or_default();
         let number = |part: &str| part.parse::<u32>().unwrap_or_default();
+        let version = (number(major), number(minor));
         let is_first = major == "1";
-        let is_at_least = |version: (u32, u32)| (number(major), number(minor)) >= version;
         Capabilities {
             max_page_size: if is_first { v1::PAGE_SIZE_MAX } else { v2::PAGE_SIZE_MAX },
             names_workspace: !is_first,
             lists_own_segments: is_first,
             has_partitions: !is_first,
             dates_tags: !is_first,
-            tags_in_part: is_at_least((2, 16)),
-            has_subscriptions: is_at_least((2, 5)),
-            follows_merges: is_at_least((2, 16)),
+            searches_by_second: version >= (2, 17),
+            tags_in_part: version >= (2, 16),
+            has_subscriptions: version >= (2, 5),
+            follows_merges: version >= (2, 16),
+            tags_conversations: !is_first,
+            newest_known: (!is_first && version < (2, 17)).then_some("2.17"),
             scroll: is_first.then_some((v1::NUMBERED_ROWS, v1::SCROLL_ROWS)),
         }
     }
@@ -78,13 +88,18 @@ mod tests {
     fn capabilities_of_versions() {
         let of = |version: &str| {
             let of = Capabilities::of(version);
-            (of.names_workspace, of.lists_own_segments, of.has_partitions, of.tags_in_part, of.has_subscriptions)
+            (of.names_workspace, of.lists_own_segments, of.has_partitions, of.tags_in_part, of.searches_by_second)
         };
         assert_eq!(of("1.0"), (false, true, false, false, false));
-        assert_eq!(of("2.9"), (true, false, true, false, true));
-        assert_eq!([of("2.16"), of("2.17"), of("3.0")], [(true, false, true, true, true); 3]);
+        assert_eq!(of("2.9"), (true, false, true, false, false));
+        assert_eq!(of("2.16"), (true, false, true, true, false));
+        assert_eq!([of("2.17"), of("2.18"), of("3.0")], [(true, false, true, true, true); 3]);
         let follows = ["1.4", "2.4", "2.15", "2.16"].map(|version| Capabilities::of(version).follows_merges);
-        assert_eq!((follows, Capabilities::of("2.4").has_subscriptions), ([false, false, false, true], false));
+        assert_eq!(follows, [false, false, false, true]);
+        let has_subscriptions = ["1.4", "2.4", "2.5", "2.17"].map(|version| Capabilities::of(version).has_subscriptions);
+        assert_eq!(has_subscriptions, [false, false, true, true]);
+        let newest = ["1.4", "2.0", "2.16", "2.17", "2.18", "3.0"].map(|version| Capabilities::of(version).newest_known);
+        assert_eq!(newest, [None, Some("2.17"), Some("2.17"), None, None, None]);
         assert!(Capabilities::of("2.0").lists_own(GroupKind::Tag) && !Capabilities::of("2.0").lists_own(GroupKind::Segment));
     }
 }

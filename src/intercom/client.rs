@@ -11,7 +11,7 @@ use super::transport::{Request, Transport};
 use super::types::{Counted, ListedGroup, Options, Totals, Traffic, Workspace};
 use super::wire::Decode;
 use super::{v1, v2, wire};
-use domain::{Contact, Conversation, DayPartition, Fate, Group, GroupKind, Subscription, SubscriptionType, TagDate};
+use domain::{Company, Contact, ContactPartition, Conversation, Fate, Group, GroupKind, Subscription, SubscriptionType, TagDate};
 
 /// A client for one workspace. Cloning it is cheap, and clones share the rate limiter and the connections.
 #[derive(Clone, Debug)]
@@ -160,7 +160,7 @@ impl Client {
 
     /// All contacts of the workspace, users and leads, or a partition of them. The stream begins at the start, or at a cursor of an
     /// earlier stream. Partitions need [`Capabilities::has_partitions`].
-    pub async fn everyone(&self, partition: Option<&DayPartition>, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
+    pub async fn everyone(&self, partition: Option<&ContactPartition>, from: Option<&Cursor>) -> Result<Stream<Contact>, RequestError> {
         match &self.api {
             Api::V1(api) => api.everyone(from).await,
             Api::V2(api) => Ok(api.everyone(partition, from)),
@@ -173,12 +173,20 @@ impl Client {
     pub async fn members(
         &self,
         group: &Group,
-        partition: Option<&DayPartition>,
+        partition: Option<&ContactPartition>,
         from: Option<&Cursor>,
     ) -> Result<Stream<Contact>, RequestError> {
         match &self.api {
             Api::V1(api) => api.members(group, from).await,
             Api::V2(api) => Ok(api.members(group, partition, from)),
+        }
+    }
+
+    /// The companies of a group of [`Client::groups`].
+    pub fn companies(&self, group: &Group) -> Stream<Company> {
+        match &self.api {
+            Api::V1(api) => api.companies(group),
+            Api::V2(api) => api.companies(group),
         }
     }
 
@@ -217,7 +225,7 @@ impl Client {
     }
 
     /// The number of members of a group or of its partition. A request for one row gets the total of the list or search.
-    pub async fn member_count(&self, group: &Group, partition: Option<&DayPartition>) -> Result<Option<u64>, RequestError> {
+    pub async fn member_count(&self, group: &Group, partition: Option<&ContactPartition>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(api) => api.member_count(group).await,
             Api::V2(api) => api.member_count(group, partition).await,
@@ -225,7 +233,7 @@ impl Client {
     }
 
     /// The number of all contacts, or of a partition of them. A request for one row gets it.
-    pub async fn contact_count(&self, partition: Option<&DayPartition>) -> Result<Option<u64>, RequestError> {
+    pub async fn contact_count(&self, partition: Option<&ContactPartition>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(api) => api.contact_count().await,
             Api::V2(api) => api.contact_count(partition).await,

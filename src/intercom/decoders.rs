@@ -20,5 +20,6 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("v1-conversations", |body| v1::conversation_rows(body).map_err(|error| error.to_string())),
     ("tags", |body| wire::tags(body).map(|tags| tags.rows.len()).map_err(|error| error.to_string())),
     ("segments", |body| wire::segments(body).map(|segments| segments.rows.len()).map_err(|error| error.to_string())),
+    ("companies", |body| wire::companies(body).map(|page| page.rows.len()).map_err(|error| error.to_string())),
     ("tag-dates", |body| wire::tag_dates(body).map(|dates| dates.rows.len()).map_err(|error| error.to_string())),
 ];

@@ -92,7 +92,7 @@ pub enum StreamError {
     #[error("page {page} of `{path}` was refused, although the pages before it were answered")]
     PageRefused { path: String, page: u32, source: Box<RequestError> },
     /// The page has rows from outside the requested partition, so the API did not filter as documented.
-    #[error("page {page} of `{path}` holds {rows} rows of days that were not requested")]
+    #[error("page {page} of `{path}` holds {rows} rows of times that were not requested")]
     UnexpectedRows { path: String, page: u32, rows: usize },
     /// The next page is given as an address. Addresses are not followed, because they may lead to another host.
     #[error("page {page} of `{path}` names a next page on another host or of an unknown form; it was not followed")]
@@ -106,6 +106,9 @@ pub enum StreamError {
     /// The list of API 1.x ended at its limit, before it reached the requested rows.
     #[error("`{path}` of 1.x ends at 10,000 records, before the start of the requested period")]
     TooLong { path: String },
+    /// The list is longer than page numbers reach.
+    #[error("`{path}` ends at 10,000 records, and the group has more; list smaller groups")]
+    PageLimit { path: String },
     /// A page in the middle is empty.
     #[error("page {page} of `{path}` is empty although there are {last} pages; its rows are missing")]
     EmptyPage { path: String, page: u32, last: u32 },

@@ -1,8 +1,8 @@
-//! A client for Intercom's REST API, versions 1.0 to 1.4 and 2.0 to 2.16.
+//! A client for Intercom's REST API, versions 1.0 to 1.4 and 2.0 to 2.17.
 //!
 //! - [`Client`] has one method for each thing that can be requested. It has the same methods for all versions of the API. Its
 //!   [`Capabilities`] show what a version can do.
-//! - A [`Stream`] returns contacts or conversations page by page. Each [`Page`] has a [`Cursor`], from which a later process can
+//! - A [`Stream`] returns contacts, conversations or companies page by page. Each [`Page`] has a [`Cursor`], from which a later process can
 //!   continue the stream.
 //! - Requests are spread evenly over the API's rate window, and retried if a retry can help. The number of concurrent requests adapts to
 //!   the server, up to [`Options::max_concurrency`].
@@ -63,9 +63,11 @@
 mod body;
 mod capabilities;
 mod client;
+mod companies;
 mod concurrency;
 mod decoders;
 mod error;
+mod numbered;
 pub mod proxy;
 mod rate_limiter;
 mod retry;

@@ -41,7 +41,7 @@ pub struct Cursor {
     pub(super) rows: u64,
 }
 
-/// A stream of contacts or conversations. Call [`Stream::next`] until it returns `None`.
+/// A stream of contacts, conversations or companies. Call [`Stream::next`] until it returns `None`.
 pub struct Stream<T> {
     pages: Box<dyn Pages<T>>,
     /// The next page, if `peek` has fetched it. `None` otherwise.

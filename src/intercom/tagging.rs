@@ -1,5 +1,5 @@
-//! All writes of this client. They create a tag, add it to people and companies, or remove it from them. The API accepts a bulk call as a
-//! whole, or from 2.16 on in part. If it accepts a part, only the members in the response show who was left out.
+//! All writes of this client. They create a tag, add it to people, companies and conversations, or remove it from them. The API accepts a
+//! bulk call as a whole, or from 2.16 on in part. If it accepts a part, only the members in the response show who was left out.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::client::{Api, Client};
 use super::error::{Failure, RequestError, StreamError};
 use super::transport::Request;
 use super::wire;
-use domain::{FoundContact, Group, Reference};
+use domain::{FoundContact, Group, OwnTags, Reference};
 
 /// Whether a tag is added or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +29,14 @@ pub struct TagCall {
     form: Form,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Form {
     /// `POST /tags` with users or companies.
     Bulk,
     /// `DELETE` of one contact's tag.
     Detach,
+    /// `POST` or `DELETE` of one conversation's tag, in the name of an admin.
+    Conversation { admin_id: String },
 }
 
 /// What the response to an accepted call says.
@@ -59,7 +61,7 @@ impl TagCall {
     /// The most members of a bulk call. The documentation of 1.x advises 50. The documentation of 2.x gives no number.
     pub const MEMBERS_MAX: usize = 50;
 
-    /// The contacts or companies that the call changes.
+    /// The contacts, companies or conversations that the call changes.
     pub fn members(&self) -> &[Reference] {
         &self.members
     }
@@ -80,16 +82,36 @@ impl TagCall {
 
     /// Splits the call in two. A single member is in the first half.
     pub fn halves(self) -> (TagCall, TagCall) {
-        let TagCall { tag, change, mut members, form } = self;
-        let second = members.split_off(members.len().div_ceil(2));
-        (TagCall { tag: tag.clone(), change, members, form }, TagCall { tag, change, members: second, form })
+        let mut first = self;
+        let members = first.members.split_off(first.members.len().div_ceil(2));
+        let second = TagCall { members, ..first.clone() };
+        (first, second)
     }
 
-    /// The request, without sending it: method and path, and the body. The body is `None` for a `DELETE`.
+    /// The request, without sending it: method and path, and the body. The body is `None` for the `DELETE` of a contact's tag. In a body,
+    /// the ID of a tag that does not exist yet is null.
     pub fn preview(&self) -> (String, Option<Value>) {
-        match self.form {
-            Form::Bulk => ("POST /tags".to_string(), Some(self.body())),
-            Form::Detach => (format!("DELETE /contacts/{}/tags/{}", self.first(), self.tag.id), None),
+        let (member, tag) = (self.first(), &self.tag.id);
+        match (&self.form, self.change) {
+            (Form::Bulk, _) => ("POST /tags".to_string(), Some(self.body())),
+            (Form::Detach, _) => (format!("DELETE /contacts/{member}/tags/{tag}"), None),
+            (Form::Conversation { .. }, Change::Tag) => (format!("POST /conversations/{member}/tags"), Some(self.body())),
+            (Form::Conversation { .. }, Change::Untag) => (format!("DELETE /conversations/{member}/tags/{tag}"), Some(self.body())),
+        }
+    }
+
+    fn request(&self) -> Request {
+        let (member, tag) = (self.first(), &self.tag.id);
+        match (&self.form, self.change) {
+            (Form::Bulk, _) => Request::post("/tags", self.body()),
+            (Form::Detach, _) => Request::delete("/contacts/{id}/tags/{id}", format!("/contacts/{member}/tags/{tag}")),
+            (Form::Conversation { .. }, Change::Tag) => {
+                Request::post("/conversations/{id}/tags", self.body()).at(format!("/conversations/{member}/tags"))
+            }
+            (Form::Conversation { .. }, Change::Untag) => {
+                let address = format!("/conversations/{member}/tags/{tag}");
+                Request::delete("/conversations/{id}/tags/{id}", address).with_body(self.body())
+            }
         }
     }
 
@@ -98,6 +120,13 @@ impl TagCall {
     }
 
     fn body(&self) -> Value {
+        if let Form::Conversation { admin_id } = &self.form {
+            let tag = Some(self.tag.id.as_str()).filter(|id| !id.is_empty());
+            return match self.change {
+                Change::Tag => json!({ "id": tag, "admin_id": admin_id }),
+                Change::Untag => json!({ "admin_id": admin_id }),
+            };
+        }
         let is_company = |member: &Reference| matches!(member, Reference::CompanyId(_));
         let key = if self.members.iter().any(is_company) { "companies" } else { "users" };
         let entry = |member: &Reference| match self.change {
@@ -121,16 +150,24 @@ impl Client {
         self.transport.send(&request, move |body| wire::tag(body, &name)).await
     }
 
-    /// The calls that change these members. People and companies are in separate calls, each with up to `most` members.
-    pub fn tag_calls(&self, tag: &Group, change: Change, members: Vec<Reference>, most: usize) -> Vec<TagCall> {
-        let (companies, people): (Vec<Reference>, Vec<Reference>) =
-            members.into_iter().partition(|member| matches!(member, Reference::CompanyId(_)));
+    /// The calls that change these members. People, companies and conversations are in separate calls, each with up to `most` members. A
+    /// call for a conversation is made in the name of an admin.
+    pub fn tag_calls(&self, tag: &Group, change: Change, members: Vec<Reference>, most: usize, admin_id: &str) -> Vec<TagCall> {
+        let (mut people, mut companies, mut conversations) = (Vec::new(), Vec::new(), Vec::new());
+        for member in members {
+            match member {
+                Reference::ContactId(_) | Reference::ExternalId(_) | Reference::Email(_) => people.push(member),
+                Reference::CompanyId(_) => companies.push(member),
+                Reference::ConversationId(_) => conversations.push(member),
+            }
+        }
         // 2.x has no bulk call that removes a tag from people.
-        let form = if self.tags_by_id_only() && change == Change::Untag { Form::Detach } else { Form::Bulk };
+        let of_people = if self.tags_by_id_only() && change == Change::Untag { Form::Detach } else { Form::Bulk };
+        let of_conversations = Form::Conversation { admin_id: admin_id.to_string() };
         let mut calls = Vec::new();
-        for (members, form) in [(people, form), (companies, Form::Bulk)] {
+        for (members, form) in [(people, of_people), (companies, Form::Bulk), (conversations, of_conversations)] {
             let size = if form == Form::Bulk { most.clamp(1, TagCall::MEMBERS_MAX) } else { 1 };
-            let call = |members: &[Reference]| TagCall { tag: tag.clone(), change, members: members.to_vec(), form };
+            let call = |members: &[Reference]| TagCall { tag: tag.clone(), change, members: members.to_vec(), form: form.clone() };
             calls.extend(members.chunks(size).map(call));
         }
         calls
@@ -138,12 +175,8 @@ impl Client {
 
     /// Sends a call and returns what the response says.
     pub async fn send_tags(&self, call: &TagCall) -> Result<TagAnswer, RequestError> {
-        let request = match call.form {
-            Form::Bulk => Request::post("/tags", call.body()),
-            Form::Detach => Request::delete("/contacts/{id}/tags/{id}", format!("/contacts/{}/tags/{}", call.first(), call.tag.id)),
-        };
         let tagged = call.change == Change::Tag;
-        let change = self.transport.send(&request, move |body| wire::tag_change(body, tagged)).await?;
+        let change = self.transport.send(&call.request(), move |body| wire::tag_change(body, tagged)).await?;
         if change.tag != call.tag.id {
             return Ok(TagAnswer::OtherTag(change.tag));
         }
@@ -165,6 +198,14 @@ impl Client {
             [one] => TagAnswer::InPart { absent: Vec::new(), unchanged: vec![one.clone()] },
             _ => TagAnswer::InUnknownPart,
         })
+    }
+
+    /// The tags of a conversation. `None` if there is no such conversation, and on 1.x, which cannot tag any.
+    pub async fn conversation_tags(&self, id: &str) -> Result<Option<OwnTags>, RequestError> {
+        match &self.api {
+            Api::V1(_) => Ok(None),
+            Api::V2(api) => api.conversation_tags(id).await,
+        }
     }
 
     /// Looks up the users and leads that have these references, and whether they have the tag.

@@ -82,6 +82,12 @@ impl Request {
         Request { method: Method::Delete, address: Some(address), ..Request::get(path) }
     }
 
+    /// The same request with this body.
+    pub(super) fn with_body(mut self, body: serde_json::Value) -> Request {
+        self.body = Some(body);
+        self
+    }
+
     /// Sends to `address`. Messages still show the path.
     pub(super) fn at(mut self, address: String) -> Request {
         self.address = Some(address);

@@ -39,6 +39,8 @@ pub struct Workspace {
     pub timezone: Option<String>,
     /// The region that hosts the workspace: `US`, `EU` or `AU`.
     pub region: Option<String>,
+    /// The ID of the admin to whom the token belongs.
+    pub admin_id: Option<String>,
 }
 
 /// A tag or segment, with the number of its members.

@@ -5,7 +5,6 @@ mod contacts;
 mod conversations;
 mod counts;
 mod find;
-mod numbered;
 mod scroll;
 mod wire;
 
@@ -17,13 +16,14 @@ use chrono::{DateTime, Utc};
 use self::contacts::{ContactStream, Selection};
 use self::conversations::ConversationStream;
 use self::scroll::Scroll;
+use super::companies::companies;
 use super::error::RequestError;
 use super::stream::{Cursor, Stream};
 use super::transport::{Request, Transport};
 use super::wire::DecodeError;
-use domain::{Contact, Conversation, Group};
+use domain::{Company, Contact, Conversation, Group};
 
-pub(super) use numbered::NUMBERED_ROWS;
+pub(super) use super::numbered::NUMBERED_ROWS;
 
 /// The largest page size.
 pub(super) const PAGE_SIZE_MAX: u32 = 60;
@@ -65,6 +65,10 @@ impl V1 {
 
     pub(super) fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Cursor>) -> Stream<Conversation> {
         Stream::new(ConversationStream::new(self.transport.clone(), self.page_size, start, end).from(from))
+    }
+
+    pub(super) fn companies(&self, group: &Group) -> Stream<Company> {
+        companies(self.transport.clone(), self.page_size, group)
     }
 
     pub(super) async fn try_conversations(&self) -> Result<(), RequestError> {

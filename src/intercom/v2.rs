@@ -1,4 +1,4 @@
-//! API 2.0 to 2.16. It has cursors, and searches with the query in the body.
+//! API 2.0 to 2.17. It has cursors, and searches with the query in the body.
 
 mod contact;
 mod counts;
@@ -12,12 +12,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use self::cursor::CursorStream;
+use super::companies::companies;
 use super::error::RequestError;
 use super::stream::{Cursor, Stream};
 use super::transport::{Request, Transport};
 use super::types::id_field;
 use super::wire::DecodeError;
-use domain::{Contact, Conversation, DayPartition, Group, GroupKind};
+use domain::{Company, Contact, ContactPartition, Conversation, Group, GroupKind};
 
 /// The largest page size.
 pub(super) const PAGE_SIZE_MAX: u32 = 150;
@@ -43,7 +44,7 @@ impl V2 {
         CursorStream::new(self.transport.clone(), request, per_page, wire::conversations)
     }
 
-    pub(super) fn everyone(&self, partition: Option<&DayPartition>, from: Option<&Cursor>) -> Stream<Contact> {
+    pub(super) fn everyone(&self, partition: Option<&ContactPartition>, from: Option<&Cursor>) -> Stream<Contact> {
         match partition {
             Some(partition) => self.partitioned(contact_search(None, Some(partition)), partition, None, from),
             None => Stream::new(self.contacts(Request::get("/contacts"), self.page_size).from(from)),
@@ -51,7 +52,7 @@ impl V2 {
     }
 
     /// The oldest contact comes first. `created_at` never changes, so no contact moves behind the cursor while the stream is read.
-    pub(super) fn members(&self, group: &Group, partition: Option<&DayPartition>, from: Option<&Cursor>) -> Stream<Contact> {
+    pub(super) fn members(&self, group: &Group, partition: Option<&ContactPartition>, from: Option<&Cursor>) -> Stream<Contact> {
         let tag = (group.kind == GroupKind::Tag).then(|| group.id.clone());
         let search = contact_search(Some(group), partition);
         match partition {
@@ -60,19 +61,19 @@ impl V2 {
         }
     }
 
-    /// The API compares dates by day in the versions that document it. If it compares seconds instead, or days of another time zone, there
-    /// are rows from outside the partition. They are refused, because otherwise a contact might be in two partitions or in none.
-    fn partitioned(&self, search: Request, partition: &DayPartition, tag: Option<String>, from: Option<&Cursor>) -> Stream<Contact> {
+    /// The API compares dates by day up to 2.16, and by second from 2.17 on. If it compares them in another way, or days of another time
+    /// zone, there are rows from outside the partition. They are refused, because otherwise a contact might be in two partitions or in none.
+    fn partitioned(&self, search: Request, partition: &ContactPartition, tag: Option<String>, from: Option<&Cursor>) -> Stream<Contact> {
         let partition = partition.clone();
         let stream = self.contacts(search, self.page_size).expecting_tag(tag).expecting(move |row| partition.contains(row));
         Stream::new(stream.from(from))
     }
 
-    pub(super) async fn member_count(&self, group: &Group, partition: Option<&DayPartition>) -> Result<Option<u64>, RequestError> {
+    pub(super) async fn member_count(&self, group: &Group, partition: Option<&ContactPartition>) -> Result<Option<u64>, RequestError> {
         self.contacts(contact_search(Some(group), partition), 1).total().await
     }
 
-    pub(super) async fn contact_count(&self, partition: Option<&DayPartition>) -> Result<Option<u64>, RequestError> {
+    pub(super) async fn contact_count(&self, partition: Option<&ContactPartition>) -> Result<Option<u64>, RequestError> {
         match partition {
             Some(partition) => self.contacts(contact_search(None, Some(partition)), 1).total().await,
             None => self.contacts(Request::get("/contacts"), 1).total().await,
@@ -92,6 +93,10 @@ impl V2 {
         let (first, last) = (start - DAY, end + DAY);
         let stream = stream.expecting(move |row: &Conversation| first <= row.created_at && row.created_at <= last);
         Stream::new(stream.halving_late_pages().from(from))
+    }
+
+    pub(super) fn companies(&self, group: &Group) -> Stream<Company> {
+        companies(self.transport.clone(), self.page_size, group)
     }
 
     pub(super) async fn conversation_count(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Option<u64>, RequestError> {
@@ -117,15 +122,15 @@ fn by_creation() -> serde_json::Value {
 
 /// The search for the members of a group or for everyone. It may be restricted to a partition. It has one level and at most four filters,
 /// well within the API's limits.
-fn contact_search(group: Option<&Group>, partition: Option<&DayPartition>) -> Request {
+fn contact_search(group: Option<&Group>, partition: Option<&ContactPartition>) -> Request {
     let filter = |field: &str, operator: &str, value: serde_json::Value| json!({ "field": field, "operator": operator, "value": value });
     let mut filters = Vec::new();
     if let Some(group) = group {
         filters.push(filter(id_field(group.kind), "=", json!(group.id)));
     }
     if let Some(partition) = partition {
-        filters.extend(partition.after().map(|noon| filter("created_at", ">", json!(noon.timestamp()))));
-        filters.extend(partition.before().map(|noon| filter("created_at", "<", json!(noon.timestamp()))));
+        filters.extend(partition.created.after().map(|bound| filter("created_at", ">", json!(bound.timestamp()))));
+        filters.extend(partition.created.before().map(|bound| filter("created_at", "<", json!(bound.timestamp()))));
         filters.extend(partition.role.map(|role| filter("role", "=", json!(role.as_str()))));
     }
     let query = match filters.len() {

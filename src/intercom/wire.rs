@@ -3,10 +3,12 @@
 //! document, not the contact's data.
 
 pub(super) mod attributes;
+mod company;
 pub(super) mod lenient;
 pub(super) mod next;
 mod repair;
 pub(super) mod subscriptions;
+pub(super) mod tag_list;
 
 use std::collections::HashMap;
 
@@ -20,6 +22,7 @@ use domain::{Group, GroupKind, Oddities, Opener, TagDate};
 use lenient::{Stamp, Text, Whole};
 use next::ListPages;
 
+pub(super) use company::companies;
 pub(super) use lenient::plain_token;
 
 /// Why a body could not be decoded. The error has none of the body's text.
@@ -216,8 +219,11 @@ pub(super) fn workspace(body: &[u8]) -> Result<Workspace, DecodeError> {
     if me.kind.is_none() && me.id.is_none() && me.app.is_none() {
         return Err(shape("type"));
     }
-    let Some(app) = me.app else { return Ok(Workspace::default()) };
-    Ok(Workspace { id: workspace_id(app.id_code)?, timezone: lenient::owned(app.timezone), region: lenient::owned(app.region) })
+    let is_admin = lenient::owned(me.kind).is_some_and(|kind| kind == "admin");
+    let admin_id = checked_id(me.id).filter(|_| is_admin).map(Into::into);
+    let Some(app) = me.app else { return Ok(Workspace { admin_id, ..Workspace::default() }) };
+    let (timezone, region) = (lenient::owned(app.timezone), lenient::owned(app.region));
+    Ok(Workspace { id: workspace_id(app.id_code)?, timezone, region, admin_id })
 }
 
 #[derive(Deserialize)]

@@ -224,7 +224,7 @@ impl<'a> Plan<'a> {
             let failed = |source: StreamError| JobError::Apply { rule: rule.clone(), source: source.into() };
             let items = contacts.into_iter().map(|id| Item { row: None, given: Ok(Reference::ContactId(id)) }).collect();
             let on_progress = |_: &str, _: usize, _: usize| {};
-            let work = tagging::prepare(&context.client, self.target.clone(), change, items, &on_progress).await.map_err(failed)?;
+            let work = tagging::prepare(&context.client, self.target.clone(), change, items, None, &on_progress).await.map_err(failed)?;
             // These contacts do not have the tag yet. If they have it later, this run added it.
             if change == Change::Tag {
                 tags.pending.extend(work.to_change().map(|id| ((rule.clone(), id.to_string()), true)));

@@ -1,6 +1,7 @@
-//! The members of one group as they are now. Pages are passed on as they come, so that memory does not grow with the group. Nothing
-//! is saved.
+//! The members of one group as they are now: contacts or companies. Pages are passed on as they come, so that memory does not grow with
+//! the group. Nothing is saved.
 
+mod companies;
 mod file;
 mod lines;
 
@@ -10,9 +11,10 @@ use crate::privacy::Privacy;
 use archive::publish::PublishError;
 use archive::snapshot::{CONTACTS, SnapshotError, contact_columns};
 use archive::table::{Column, Kind, Table, TableError, io_error};
-use domain::{Allowed, AttributeValue, Contact, Group, IdSet, agrees};
-use intercom::{Client, RequestError, Stream, StreamError};
+use domain::{Allowed, AttributeValue, Contact, CustomAttribute, IdSet, agrees};
+use intercom::{RequestError, Stream, StreamError};
 
+pub use companies::COMPANIES;
 pub use file::{ParquetFile, TextFile};
 pub use lines::Lines;
 
@@ -37,6 +39,34 @@ const LISTING_COLUMNS: [Column; CONTACTS.columns.len()] = {
 
 /// The position of `in_population` in the contacts table; a test checks it.
 const IN_POPULATION: usize = 1;
+
+/// What can be listed.
+pub trait Listed: Sized + Send + 'static {
+    fn id(&self) -> &str;
+
+    /// The row as it may be written.
+    fn written(self, privacy: &Privacy) -> Self;
+
+    /// The columns of the listing's table.
+    fn columns(rows: &[Self]) -> Result<DataFrame, ListingError>;
+}
+
+impl Listed for Contact {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn written(self, privacy: &Privacy) -> Contact {
+        privacy.apply(self)
+    }
+
+    fn columns(rows: &[Contact]) -> Result<DataFrame, ListingError> {
+        let mut columns = contact_columns(rows)?;
+        let attributes = custom_attributes(rows.iter().map(|contact| contact.custom_attributes.as_slice()));
+        columns.with_column(attributes).map_err(ListingError::write)?;
+        Ok(columns)
+    }
+}
 
 /// A target for rows.
 pub trait Rows {
@@ -85,19 +115,17 @@ impl ListingError {
     }
 }
 
-/// Reads all members of the group. Returns their number, each counted once.
+/// Reads all members of a group. Returns their number, each counted once.
 ///
 /// # Errors
 /// If members are missing, beyond the tolerance. Printed rows stay, but no file is written.
-pub async fn list(
-    client: &Client,
-    group: &Group,
+pub async fn list<T: Listed>(
+    mut stream: Stream<T>,
     tolerance: f64,
     privacy: &Privacy,
     mut rows: impl Rows,
     on_progress: &(dyn Fn(u64, Option<u64>) + Sync),
 ) -> Result<u64, ListingError> {
-    let mut stream = client.members(group, None, None).await?;
     let mut seen = IdSet::default();
     let mut waiting = Vec::new();
     let (mut first, mut last) = (None, None);
@@ -105,7 +133,7 @@ pub async fn list(
     while let Some(page) = next(&mut stream).await? {
         if page.is_restart {
             first = None;
-            // If the earlier rows were dropped, all contacts are passed on again. If not, each contact is passed on only once.
+            // If the earlier rows were dropped, all members are passed on again. If not, each member is passed on only once.
             if rows.restart()? {
                 seen = IdSet::default();
                 waiting.clear();
@@ -114,42 +142,35 @@ pub async fn list(
         first = first.or(page.total);
         last = page.total.or(last);
         unconfirmed += page.oddities.tag_unconfirmed;
-        let new = page.rows.into_iter().filter(|contact| seen.insert(&contact.id));
-        waiting.extend(new.map(|contact| privacy.apply(contact)));
+        let new = page.rows.into_iter().filter(|row| seen.insert(row.id()));
+        waiting.extend(new.map(|row| row.written(privacy)));
         on_progress(seen.len() as u64, last);
         if waiting.len() >= rows.at_once() {
-            rows.take(&columns(&waiting)?)?;
+            rows.take(&T::columns(&waiting)?)?;
             waiting.clear();
         }
     }
-    rows.take(&columns(&waiting)?)?;
+    rows.take(&T::columns(&waiting)?)?;
     let came = seen.len() as u64;
     if !agrees(came, first, last, Allowed::Tolerance(tolerance)) {
         return Err(ListingError::Incomplete { came, announced: last.unwrap_or_default() });
     }
     rows.finish()?;
     if unconfirmed > 0 {
-        tracing::warn!("{unconfirmed} of {came} members do not have the tag in their own list of tags: the search is out of date");
+        tracing::warn!("{unconfirmed} of {came} members do not have the tag in their own list of tags: what the API listed is out of date");
     }
     Ok(came)
 }
 
-async fn next(stream: &mut Stream<Contact>) -> Result<Option<intercom::Page<Contact>>, ListingError> {
+async fn next<T>(stream: &mut Stream<T>) -> Result<Option<intercom::Page<T>>, ListingError> {
     stream.next().await.map_err(|error| match error {
         StreamError::Request(error) => ListingError::Request(error),
         error => ListingError::Stream(error),
     })
 }
 
-fn columns(contacts: &[Contact]) -> Result<DataFrame, ListingError> {
-    let mut columns = contact_columns(contacts)?;
-    let custom: Vec<String> = contacts.iter().map(|contact| custom_attributes(contact).to_string()).collect();
-    let custom: Values = Series::new("custom_attributes".into(), custom).into_column();
-    columns.with_column(custom).map_err(ListingError::write)?;
-    Ok(columns)
-}
-
-fn custom_attributes(contact: &Contact) -> serde_json::Value {
+/// The custom attributes of each row, as one JSON object.
+fn custom_attributes<'a>(rows: impl Iterator<Item = &'a [CustomAttribute]>) -> Values {
     let value = |value: &AttributeValue| -> serde_json::Value {
         match value {
             AttributeValue::Text(text) => text.as_str().into(),
@@ -158,7 +179,11 @@ fn custom_attributes(contact: &Contact) -> serde_json::Value {
             AttributeValue::Json(json) => serde_json::from_str(json).unwrap_or_else(|_| json.as_str().into()),
         }
     };
-    contact.custom_attributes.iter().map(|attribute| (attribute.name.clone(), value(&attribute.value))).collect()
+    let object = |attributes: &[CustomAttribute]| -> serde_json::Value {
+        attributes.iter().map(|attribute| (attribute.name.to_string(), value(&attribute.value))).collect()
+    };
+    let custom: Vec<String> = rows.map(|attributes| object(attributes).to_string()).collect();
+    Series::new("custom_attributes".into(), custom).into_column()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Splits long streams into partitions, each with its own cursor. The pages of one cursor come one after another, so the largest
 //! partition sets how long a run takes. Partitions are therefore about equally large, and not too small.
 //!
-//! Probes give the number of rows in a range of days or seconds. Ranges that are too large are split again. A single day is split
-//! by role. Small neighbours are merged.
+//! Probes give the number of rows in a range of days or seconds. Ranges that are too large are split again. Of contacts, a single day
+//! (a single second, if the API searches by second) is split by role. Small neighbours are merged.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 use super::Scope;
 use super::stream::{Partitioning, SizedPartition, StreamKind};
 use crate::settings::Settings;
-use domain::{DayPartition, Partition, Role, SecondPartition, TimeZone};
+use domain::{ContactPartition, CreationRange, Partition, Role, SecondPartition, TimeZone};
 use intercom::{Client, RequestError};
 
 /// A stream of up to this many pages has one partition. At a second a page, it takes a quarter of a minute.
@@ -28,6 +28,8 @@ const TOO_LARGE: f64 = 1.5;
 /// The maximum number of rounds of probes. They are enough to reach the one large day of a workspace that imported all its contacts
 /// in an hour.
 const ROUNDS_MAX: u32 = 6;
+/// The same for contacts by seconds. They are enough to reach the one second in which a workspace imported many of its contacts.
+const SECOND_ROUNDS_MAX: u32 = 12;
 
 /// Finds the partitions of a stream.
 pub(super) struct Partitioner<'a> {
@@ -43,15 +45,12 @@ pub(super) struct Partitioner<'a> {
 enum FullRange {
     /// From the day of the first contact to today, in the time zone of the workspace. Contacts from before and after belong to
     /// the first and the last partition.
-    Days {
-        first: NaiveDate,
-        last: NaiveDate,
-        timezone: TimeZone,
-    },
-    Seconds {
-        start: DateTime<Utc>,
-        end: DateTime<Utc>,
-    },
+    Days { first: NaiveDate, last: NaiveDate, timezone: TimeZone },
+    /// From the second of the first contact to the present one. Contacts from before and after belong to the first and the last
+    /// partition.
+    ContactSeconds { first: DateTime<Utc>, last: DateTime<Utc> },
+    /// The period of the conversations.
+    Seconds { start: DateTime<Utc>, end: DateTime<Utc> },
 }
 
 /// The number of pages for this number of rows, at least one; `None` if the number of rows is unknown.
@@ -117,8 +116,8 @@ impl Partitioner<'_> {
 
     /// The partitions of a stream of this many rows. `oldest` is when the first member of a group was created, if known.
     ///
-    /// `None` if the stream needs no partitions, or cannot be partitioned: its sizes or the workspace's time zone are unknown,
-    /// or all rows are of one day.
+    /// `None` if the stream needs no partitions, or cannot be partitioned: its sizes are unknown, or all rows are of one day or
+    /// second, or contacts are searched by day and the workspace's time zone is unknown.
     pub(super) async fn partition(
         &self,
         kind: &StreamKind,
@@ -132,22 +131,23 @@ impl Partitioner<'_> {
             return Ok(None);
         };
         let mut requests = 0;
-        let full = match (kind, &self.scope.workspace_timezone) {
-            (StreamKind::Conversations, _) => FullRange::Seconds { start: self.scope.start(), end: self.scope.end() },
-            (_, None) => return Ok(None),
-            (kind, Some(timezone)) => {
-                let group = kind.group();
-                let oldest = match oldest {
-                    Some(oldest) => Some(oldest),
-                    None => {
-                        requests += 1;
-                        self.client.oldest(group).await?
-                    }
-                };
-                let Some(oldest) = oldest else { return Ok(None) };
-                let day = |instant: DateTime<Utc>| timezone.date(instant);
-                FullRange::Days { first: day(oldest), last: day(self.now).max(day(oldest)), timezone: timezone.clone() }
+        let full = if *kind == StreamKind::Conversations {
+            FullRange::Seconds { start: self.scope.start(), end: self.scope.end() }
+        } else {
+            let is_by_second = self.client.capabilities().searches_by_second;
+            let timezone = self.scope.workspace_timezone.as_ref();
+            if timezone.is_none() && !is_by_second {
+                return Ok(None);
             }
+            let oldest = match oldest {
+                Some(oldest) => Some(oldest),
+                None => {
+                    requests += 1;
+                    self.client.oldest(kind.group()).await?
+                }
+            };
+            let Some(oldest) = oldest else { return Ok(None) };
+            FullRange::of_contacts(oldest, self.now, timezone.filter(|_| !is_by_second))
         };
         let Some(ranges) = self.ranges(kind, &full, rows, rows_per_partition, &mut requests).await? else { return Ok(None) };
         let sized = |range: &SubRange| SizedPartition { partition: full.partition(range), rows: range.rows };
@@ -162,10 +162,14 @@ impl Partitioner<'_> {
         rows_per_partition: u64,
         requests: &mut u64,
     ) -> Result<Option<Vec<SubRange>>, RequestError> {
-        let has_roles = matches!(full, FullRange::Days { .. });
+        let (has_roles, rounds) = match full {
+            FullRange::Days { .. } => (true, ROUNDS_MAX),
+            FullRange::ContactSeconds { .. } => (true, SECOND_ROUNDS_MAX),
+            FullRange::Seconds { .. } => (false, ROUNDS_MAX),
+        };
         let is_too_large = |range: &SubRange| range.rows as f64 > rows_per_partition as f64 * TOO_LARGE;
         let mut ranges = vec![SubRange { at: full.range(), role: None, rows }];
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..rounds {
             let of = |range: &SubRange| if is_too_large(range) { split(range, rows_per_partition, has_roles) } else { Vec::new() };
             let splits: Vec<Vec<SubRange>> = ranges.iter().map(of).collect();
             if splits.iter().all(Vec::is_empty) {
@@ -199,9 +203,19 @@ impl Partitioner<'_> {
 }
 
 impl FullRange {
+    /// The range of a stream of contacts: days of this time zone, or seconds without one.
+    fn of_contacts(oldest: DateTime<Utc>, now: DateTime<Utc>, timezone: Option<&TimeZone>) -> FullRange {
+        let newest = now.max(oldest);
+        match timezone {
+            Some(timezone) => FullRange::Days { first: timezone.date(oldest), last: timezone.date(newest), timezone: timezone.clone() },
+            None => FullRange::ContactSeconds { first: oldest, last: newest },
+        }
+    }
+
     fn range(&self) -> Range<i64> {
         match self {
             FullRange::Days { first, last, .. } => number(*first)..number(*last) + 1,
+            FullRange::ContactSeconds { first, last } => first.timestamp()..last.timestamp() + 1,
             FullRange::Seconds { start, end } => start.timestamp()..end.timestamp(),
         }
     }
@@ -209,19 +223,18 @@ impl FullRange {
     fn partition(&self, range: &SubRange) -> Partition {
         let whole = self.range();
         let (is_first, is_last) = (range.at.start <= whole.start, range.at.end >= whole.end);
+        let start = DateTime::from_timestamp(range.at.start, 0).filter(|_| !is_first);
+        let end = DateTime::from_timestamp(range.at.end, 0).filter(|_| !is_last);
+        let contacts = |created| Partition::Contacts(ContactPartition { created, role: range.role });
         match self {
-            FullRange::Days { timezone, .. } => Partition::Contacts(DayPartition {
+            FullRange::Days { timezone, .. } => contacts(CreationRange::Days {
                 first: (!is_first).then(|| day(range.at.start)),
                 last: (!is_last).then(|| day(range.at.end - 1)),
                 timezone: timezone.clone(),
-                role: range.role,
             }),
-            FullRange::Seconds { start, end } => {
-                let instant = |second: i64| DateTime::from_timestamp(second, 0);
-                Partition::Conversations(SecondPartition {
-                    start: instant(range.at.start).filter(|_| !is_first).unwrap_or(*start),
-                    end: instant(range.at.end).filter(|_| !is_last).unwrap_or(*end),
-                })
+            FullRange::ContactSeconds { .. } => contacts(CreationRange::Seconds { start, end }),
+            FullRange::Seconds { start: first, end: last } => {
+                Partition::Conversations(SecondPartition { start: start.unwrap_or(*first), end: end.unwrap_or(*last) })
             }
         }
     }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 use sha2::Sha256;
 use unicode_normalization::UnicodeNormalization;
 
-use domain::Contact;
+use domain::{Company, Contact, CustomAttribute};
 
 /// The minimum length of a key in bytes.
 const KEY_MIN: usize = 16;
@@ -131,10 +131,20 @@ impl Privacy {
                 if column == "email" { self.written_email(value) } else { self.written(value) }.map(Into::into)
             });
         }
-        if !self.dropped.is_empty() {
-            contact.custom_attributes.retain(|attribute| !self.dropped.contains(attribute.name.as_str()));
-        }
+        self.drop_attributes(&mut contact.custom_attributes);
         contact
+    }
+
+    /// The company as it may be written. It has no identifiers of a person, but its custom attributes may be dropped.
+    pub fn apply_to_company(&self, mut company: Company) -> Company {
+        self.drop_attributes(&mut company.custom_attributes);
+        company
+    }
+
+    fn drop_attributes(&self, attributes: &mut Vec<CustomAttribute>) {
+        if !self.dropped.is_empty() {
+            attributes.retain(|attribute| !self.dropped.contains(attribute.name.as_str()));
+        }
     }
 }
 
@@ -157,7 +167,7 @@ pub const HASH_PREFIX: &str = "hash:";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{AttributeValue, CustomAttribute, Role};
+    use domain::{AttributeValue, Role};
 
     fn key(bytes: &[u8]) -> HashKey {
         HashKey(bytes.to_vec().into())

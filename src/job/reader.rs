@@ -15,7 +15,7 @@ use super::{Clock, Event, JobError, Observer, Scope, joined};
 use crate::privacy::Privacy;
 use archive::publish;
 use archive::snapshot::{Progress, StreamRecord, is_readable, load_progress, load_stream};
-use domain::{Contact, Conversation, DayPartition, Group, Partition, SecondPartition};
+use domain::{Contact, ContactPartition, Conversation, Group, Partition, SecondPartition};
 use intercom::{Client, Cursor, RequestError, Stream, StreamError};
 
 /// All pages of a stream must come within this time. Otherwise the stream is read again.
@@ -53,7 +53,7 @@ pub(super) struct StreamReader {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Fetched(Box<Fetched>),
-    /// The API returned rows of days outside the partition: the stream cannot be partitioned.
+    /// The API returned rows from outside the partition: the stream cannot be partitioned.
     NotPartitioned(JobError),
 }
 
@@ -146,8 +146,8 @@ impl StreamReader {
         let progress = progress.filter(|_| cursor.is_some());
         let from = cursor.as_ref();
         let stream = match &self.kind {
-            StreamKind::Everyone => self.client.everyone(self.days(), from).await.map(OpenStream::Contacts),
-            StreamKind::Members(group) => self.client.members(group, self.days(), from).await.map(OpenStream::Contacts),
+            StreamKind::Everyone => self.client.everyone(self.contacts(), from).await.map(OpenStream::Contacts),
+            StreamKind::Members(group) => self.client.members(group, self.contacts(), from).await.map(OpenStream::Contacts),
             StreamKind::Conversations => {
                 let SecondPartition { start, end } = self.seconds();
                 Ok(OpenStream::Conversations(self.client.conversations(start, end, from)))
@@ -157,9 +157,9 @@ impl StreamReader {
         Ok(Opened { at, stream, progress })
     }
 
-    fn days(&self) -> Option<&DayPartition> {
+    fn contacts(&self) -> Option<&ContactPartition> {
         match &self.partition {
-            Some(Partition::Contacts(days)) => Some(days),
+            Some(Partition::Contacts(contacts)) => Some(contacts),
             Some(Partition::Conversations(_)) | None => None,
         }
     }

@@ -124,14 +124,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use domain::{DayPartition, Role, SecondPartition, TimeZone};
+    use domain::{ContactPartition, CreationRange, Role, SecondPartition, TimeZone};
 
     #[test]
     fn the_json_of_streams_is_that_of_earlier_versions() {
         let group = Group { kind: GroupKind::Segment, id: "a1".to_string(), name: "Active".to_string() };
-        let days = |role| DayPartition { first: None, last: NaiveDate::from_ymd_opt(2026, 7, 2), timezone: TimeZone::utc(), role };
+        let days = CreationRange::Days { first: None, last: NaiveDate::from_ymd_opt(2026, 7, 2), timezone: TimeZone::utc() };
+        let second = CreationRange::Seconds { start: Some(DateTime::UNIX_EPOCH), end: None };
+        let contacts = |created: &CreationRange, role| Partition::Contacts(ContactPartition { created: created.clone(), role });
         let seconds = SecondPartition { start: DateTime::UNIX_EPOCH, end: DateTime::UNIX_EPOCH };
-        let partitions = [Partition::Contacts(days(None)), Partition::Contacts(days(Some(Role::Lead))), Partition::Conversations(seconds)];
+        let lead = Some(Role::Lead);
+        let partitions = [contacts(&days, None), contacts(&days, lead), contacts(&second, lead), Partition::Conversations(seconds)];
         let partitions = partitions.map(|partition| SizedPartition { rows: 5, partition }).to_vec();
         let partitioning = Partitioning { total: 15, requests: 4, partitions };
         let everyone = PlannedStream { partitioning: Some(partitioning), ..PlannedStream::new(StreamKind::Everyone) };
@@ -141,6 +144,7 @@ mod tests {
             {"key": "population", "group": null, "size": null, "division": {"total": 15, "requests": 4, "slices": [
                 {"rows": 5, "first_day": null, "last_day": "2026-07-02", "timezone": "UTC", "role": null},
                 {"rows": 5, "first_day": null, "last_day": "2026-07-02", "timezone": "UTC", "role": "lead"},
+                {"rows": 5, "created_from": "1970-01-01T00:00:00Z", "created_before": null, "role": "lead"},
                 {"rows": 5, "start": "1970-01-01T00:00:00Z", "end": "1970-01-01T00:00:00Z"},
             ]}},
             {"key": "segment:a1", "group": {"kind": "segment", "id": "a1", "name": "Active"}, "size": 7, "tallied": 8},
@@ -150,5 +154,16 @@ mod tests {
         let read: Vec<PlannedStream> = serde_json::from_value(written).unwrap();
         let fields = |stream: &PlannedStream| (stream.kind.clone(), stream.size, stream.derived, stream.partitioning.clone());
         assert!(read.iter().map(fields).eq(streams.iter().map(fields)));
+    }
+
+    #[test]
+    fn a_partition_without_its_bounds_is_not_read() {
+        for partition in [
+            json!({"rows": 5, "first_day": null, "last_day": "2026-07-02", "timezone": "Mars/Olympus", "role": null}),
+            json!({"rows": 5, "created_from": "1970-01-01T00:00:00Z", "role": null}),
+            json!({"rows": 5, "role": "lead"}),
+        ] {
+            assert!(serde_json::from_value::<SizedPartition>(partition.clone()).is_err(), "{partition}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Adds a tag to contacts and companies in bulk, or removes it, with a result for each. This is the only change that this program
+//! Adds a tag to contacts, companies and conversations in bulk, or removes it, with a result for each. This is the only change that this program
 //! makes in a workspace. Repeating it changes nothing.
 //!
 //! Before 2.16 a call succeeds or fails as a whole. From 2.16 on it may succeed in part without saying so. So a call that failed is
@@ -6,6 +6,7 @@
 
 mod answer;
 mod input;
+mod look_up;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,13 +15,12 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use answer::Answer;
-use domain::{FoundContact, Group, GroupKind, Reference};
+use domain::{Group, GroupKind, Reference};
 use intercom::{Change, Client, RequestError, StreamError, TagAnswer, TagCall};
+use look_up::look_up;
 
 pub use input::{Input, InputError, Item, read};
 
-/// The number of contacts that are looked up between two progress reports.
-const LOOKUP: usize = 600;
 /// The maximum number of calls under way. The rate limiter may allow fewer.
 const CALLS: usize = 16;
 
@@ -35,7 +35,7 @@ pub enum Target {
 /// The result of one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Intercom's id of the contact, if known.
+    /// Intercom's id of the contact or conversation, if known.
     pub id: Option<String>,
     pub result: ItemResult,
     pub reason: Option<String>,
@@ -51,7 +51,7 @@ pub enum ItemResult {
     NotFound,
     /// Several users have the address.
     Ambiguous,
-    /// A row that names no contact or company.
+    /// A row that names no contact, company or conversation.
     Unusable,
     Failed,
     /// A call was sent without a clear answer: the change may have been made or not.
@@ -100,14 +100,16 @@ pub type OnProgress<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
 pub struct Work {
     target: Target,
     change: Change,
+    /// The admin in whose name conversations are tagged. Empty if there are none.
+    admin_id: String,
     items: Vec<Item>,
     /// The results that are known already, by item; `None` if the result is not known yet.
     outcomes: Vec<Option<Outcome>>,
-    /// The contacts and companies, each once.
+    /// The contacts, companies and conversations, each once.
     members: Vec<Member>,
 }
 
-/// A contact or company that a call will name, with the items that mean it.
+/// A contact, company or conversation that a call will name, with the items that mean it.
 #[derive(Debug)]
 struct Member {
     reference: Reference,
@@ -145,12 +147,14 @@ pub enum Stopped {
     OtherTag(String),
 }
 
-/// Looks up the contacts that the items mean, as far as the calls need it. Changes nothing.
+/// Looks up the contacts and conversations that the items mean, as far as the calls need it. Changes nothing. `admin_id` is only used to
+/// tag conversations.
 pub async fn prepare(
     client: &Client,
     target: Target,
     change: Change,
     items: Vec<Item>,
+    admin_id: Option<String>,
     on_progress: OnProgress<'_>,
 ) -> Result<Work, StreamError> {
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
@@ -181,6 +185,9 @@ pub async fn prepare(
         }
         let (reference, is_tagged, known) = match found.get(&reference) {
             None => (reference, None, Known::Unasked),
+            Some(Answer::One { is_tagged, .. }) if matches!(reference, Reference::ConversationId(_)) => {
+                (reference, *is_tagged, Known::Found)
+            }
             Some(Answer::One { id, is_tagged }) => (Reference::ContactId(id.clone()), *is_tagged, Known::Found),
             Some(Answer::Nobody(outcome)) if outcome.result == ItemResult::NotFound && matches!(reference, Reference::ContactId(_)) => {
                 (reference, None, Known::Missing)
@@ -205,79 +212,7 @@ pub async fn prepare(
         });
         members[place].items.push(index);
     }
-    Ok(Work { target, change, items, outcomes, members })
-}
-
-/// Looks up contacts by ids and addresses.
-async fn look_up(
-    client: &Client,
-    distinct: &[(usize, Reference)],
-    tag: Option<&Group>,
-    on_progress: OnProgress<'_>,
-) -> Result<HashMap<Reference, Answer>, StreamError> {
-    let by_search = |reference: &&Reference| !matches!(reference, Reference::CompanyId(_)) && answer::is_plausible(reference);
-    let wanted: Vec<Reference> = distinct.iter().map(|(_, reference)| reference).filter(by_search).cloned().collect();
-    let mut answers = HashMap::new();
-    let mut waiting: Vec<&[Reference]> = wanted.chunks(LOOKUP).rev().collect();
-    while let Some(some) = waiting.pop() {
-        match client.find(some, tag).await {
-            Ok(holders) => {
-                let holders = ByName::of(&holders);
-                answers.extend(some.iter().map(|reference| (reference.clone(), Answer::of(reference, &holders.of_reference(reference)))));
-            }
-            // An item that the API refuses to search must not block the others.
-            Err(StreamError::Request(error)) if error.is_refused() && some.len() > 1 => {
-                let (left, right) = some.split_at(some.len() / 2);
-                waiting.extend([right, left]);
-                continue;
-            }
-            Err(StreamError::Request(error)) if error.is_refused() => {
-                answers.extend(some.iter().map(|reference| (reference.clone(), Answer::failed(&error))));
-            }
-            Err(error) => return Err(error),
-        }
-        on_progress("looked up", answers.len(), wanted.len());
-    }
-    Ok(answers)
-}
-
-/// The contacts that were found, by everything that may name them.
-struct ByName<'a> {
-    ids: HashMap<&'a str, Vec<&'a FoundContact>>,
-    emails: HashMap<String, Vec<&'a FoundContact>>,
-    external_ids: HashMap<&'a str, Vec<&'a FoundContact>>,
-}
-
-impl<'a> ByName<'a> {
-    fn of(holders: &'a [FoundContact]) -> ByName<'a> {
-        let mut ids: HashMap<&str, Vec<&FoundContact>> = HashMap::new();
-        let mut emails: HashMap<String, Vec<&FoundContact>> = HashMap::new();
-        let mut external_ids: HashMap<&str, Vec<&FoundContact>> = HashMap::new();
-        for holder in holders {
-            // Two pages may show the same contact.
-            if ids.contains_key(holder.id.as_str()) {
-                continue;
-            }
-            ids.entry(holder.id.as_str()).or_default().push(holder);
-            if let Some(email) = &holder.email {
-                emails.entry(email.to_lowercase()).or_default().push(holder);
-            }
-            if let Some(external_id) = &holder.external_id {
-                external_ids.entry(external_id.as_str()).or_default().push(holder);
-            }
-        }
-        ByName { ids, emails, external_ids }
-    }
-
-    fn of_reference(&self, reference: &Reference) -> Vec<&'a FoundContact> {
-        let found = match reference {
-            Reference::Email(email) => self.emails.get(&email.to_lowercase()),
-            Reference::ExternalId(id) => self.external_ids.get(id.as_str()),
-            Reference::ContactId(id) => self.ids.get(id.as_str()),
-            Reference::CompanyId(_) => None,
-        };
-        found.cloned().unwrap_or_default()
-    }
+    Ok(Work { target, change, admin_id: admin_id.unwrap_or_default(), items, outcomes, members })
 }
 
 impl Work {
@@ -291,8 +226,8 @@ impl Work {
         let is_spoiler = |member: &&Member| member.known == Known::Missing && !client.capabilities().tags_in_part;
         let (spoilers, others): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(is_spoiler);
         let references = |members: Vec<&Member>| members.into_iter().map(|member| member.reference.clone()).collect();
-        let mut calls = client.tag_calls(&tag, self.change, references(others), TagCall::MEMBERS_MAX);
-        calls.extend(client.tag_calls(&tag, self.change, references(spoilers), 1));
+        let mut calls = client.tag_calls(&tag, self.change, references(others), TagCall::MEMBERS_MAX, &self.admin_id);
+        calls.extend(client.tag_calls(&tag, self.change, references(spoilers), 1, &self.admin_id));
         calls
     }
 
@@ -317,7 +252,7 @@ impl Work {
         for member in &self.members {
             let mut outcome = Outcome::new(ItemResult::NotTried);
             match (&member.reference, member.known) {
-                (Reference::ContactId(id), Known::Found) => outcome.id = Some(id.clone()),
+                (Reference::ContactId(id) | Reference::ConversationId(id), Known::Found) => outcome.id = Some(id.clone()),
                 (_, Known::Missing) => outcome.reason = Some("no search finds this ID; the call will show it".to_string()),
                 _ => outcome.reason = Some("not looked up; the call will show it".to_string()),
             }

@@ -372,7 +372,7 @@ fn what_1x_refuses_ends_with_its_exit_code_and_what_to_do() {
         case("a token without a permission", "1.4", &["--faults", "403@/users:1"], 3, &["403", "/users", "permissions"]),
         Case {
             asks: false,
-            ..case("a version between the generations", "1.5", &[], 2, &["api_version", "1.5", "1.0 to 1.4", "2.0 to 2.16"])
+            ..case("a version between the generations", "1.5", &[], 2, &["api_version", "1.5", "1.0 to 1.4", "2.0 to 2.17"])
         },
         Case { asks: false, ..case("a version with a dot too many", "1.4.1", &[], 2, &["api_version", "1.4.1", "1.0 to 1.4"]) },
         Case { asks: false, ..case("a generation without a version", "1", &[], 2, &["api_version", "1.0 to 1.4"]) },

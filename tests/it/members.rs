@@ -1,5 +1,7 @@
 //! `members`: everyone in a group, in each form, on both generations.
 
+mod companies;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;

@@ -1,6 +1,8 @@
 //! Long lists: cut into partitions of days and seconds, each row in one of them, planned as they are sent, and followed in one
 //! chain where the API does not cut as it says.
 
+mod by_second;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

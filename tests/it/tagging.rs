@@ -1,6 +1,8 @@
 //! `tag` and `untag`: what became of each, held against who carries the tag afterwards and what was sent, in 1.x, in 2.x
 //! whose bulk calls are taken whole or not at all, and from 2.16 on, where they are silently taken in part.
 
+mod conversations;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -290,7 +292,7 @@ fn a_tag_alone_is_made_and_names_that_the_api_refuses_are_reported() {
         people.tag(version, &["id:5", "--id", id]).check_failure(4, &["not in the workspace"]);
         people.tag(version, &["tag:valu_lead", "--id", id]).check_failure(4, &["did you mean `value_lead`"]);
         people.untag(version, &["valu_lead", "--id", id]).check_failure(4, &["did you mean `value_lead`"]);
-        people.untag(version, &["VIP"]).check_failure(2, &["no contact or company is named"]);
+        people.untag(version, &["VIP"]).check_failure(2, &["no contact, company or conversation is named"]);
     }
     assert_eq!(people.carriers("valu_lead"), None);
 }

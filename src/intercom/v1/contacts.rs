@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::numbered::{ListError, Numbered};
 use super::scroll::{Scroll, ScrollEvent, Subscription};
 use super::wire;
 use crate::error::{RequestError, StreamError};
+use crate::numbered::{ListError, Numbered};
 use crate::stream::{Bounds, Cursor, Page, Pages, Stream};
 use crate::transport::{Request, Transport};
 use crate::types::id_field;

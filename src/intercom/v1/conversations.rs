@@ -6,9 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::numbered::{ListError, Numbered};
 use super::wire;
 use crate::error::StreamError;
+use crate::numbered::{ListError, Numbered};
 use crate::stream::{Cursor, Page, Pages};
 use crate::transport::{Request, Transport};
 use domain::{Allowed, Conversation};

@@ -7,7 +7,7 @@ mod person;
 
 use serde::Deserialize;
 
-use super::numbered::Page;
+use crate::numbered::Page;
 use crate::wire::lenient::{Text, Whole, counting, owned, some};
 use crate::wire::{DecodeError, decode, shape};
 use domain::{Contact, Conversation, FoundContact, GroupKind, Oddities};

@@ -1,13 +1,14 @@
-//! Looks up contacts by e-mail address or external id.
+//! Looks up contacts by e-mail address or external id, and conversations by id.
 
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
 use super::cursor::CursorStream;
 use super::{V2, wire};
-use crate::error::StreamError;
+use crate::error::{RequestError, StreamError};
 use crate::transport::Request;
-use domain::{FoundContact, Reference};
+use crate::wire::is_id;
+use domain::{FoundContact, OwnTags, Reference};
 
 /// The most filters in one search.
 const FILTERS_MAX: usize = 15;
@@ -26,6 +27,18 @@ impl V2 {
             Ok::<_, StreamError>(FoundContact { is_tagged: Some(is_tagged), ..holder })
         });
         try_join_all(checked).await
+    }
+
+    /// The tags of a conversation. `None` when it does not exist.
+    pub(crate) async fn conversation_tags(&self, id: &str) -> Result<Option<OwnTags>, RequestError> {
+        if !is_id(id) {
+            return Ok(None);
+        }
+        let request = Request::get("/conversations/{id}").at(format!("/conversations/{id}"));
+        match self.transport.send(&request, wire::conversation_tags).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            answer => answer.map(Some),
+        }
     }
 
     /// Reads all pages, because more contacts than fit on a page may share an address.
@@ -53,6 +66,6 @@ fn filters(reference: &Reference) -> Vec<Value> {
             }
             filters
         }
-        Reference::CompanyId(_) => Vec::new(),
+        Reference::CompanyId(_) | Reference::ConversationId(_) => Vec::new(),
     }
 }

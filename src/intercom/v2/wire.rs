@@ -10,6 +10,8 @@ use crate::wire::next::Next;
 use crate::wire::{DecodeError, decode, shape};
 use domain::{Contact, Conversation, FoundContact, Oddities};
 
+pub(crate) use conversation::conversation_tags;
+
 #[derive(Debug)]
 pub(crate) struct WirePage<T> {
     pub rows: Vec<T>,

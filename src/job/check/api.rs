@@ -135,7 +135,9 @@ impl Asked {
             }
             Asked::Answered(answers) => *answers,
         };
-        findings.push(Finding::fine("api", format!("`{address}` answers in version {}", settings.intercom.api_version)));
+        let newest = settings.intercom.capabilities().newest_known;
+        let newest = newest.map_or(String::new(), |newest| format!("; the newest version that this program knows is {newest}"));
+        findings.push(Finding::fine("api", format!("`{address}` answers in version {}{newest}", settings.intercom.api_version)));
         match &answers.workspace {
             Ok(workspace) => {
                 findings.push(region(settings.intercom.expected_region, workspace.region.as_deref()));

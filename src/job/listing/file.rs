@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::DataFrame;
 
-use super::{LISTING, ListingError, Rows};
+use super::{ListingError, Rows};
 use archive::publish::{PublishError, Staging};
-use archive::table::{scan_or_empty, sink_parquet, write_parquet};
+use archive::table::{Table, scan_or_empty, sink_parquet, write_parquet};
 
 /// The number of rows of a chunk of a Parquet file: some megabytes.
 const CHUNK_ROWS: usize = 4_096;
@@ -47,21 +47,23 @@ impl Draft {
 }
 
 /// Writes rows as text into a file.
-pub struct TextFile<R> {
+pub struct TextFile<R, T: 'static> {
     draft: Draft,
     rows: R,
-    form: fn(BufWriter<File>) -> R,
+    form: fn(BufWriter<File>, &'static T) -> R,
+    of: &'static T,
 }
 
-impl<R: Rows> TextFile<R> {
-    pub fn create(target: &Path, form: fn(BufWriter<File>) -> R) -> Result<TextFile<R>, ListingError> {
+impl<R: Rows, T> TextFile<R, T> {
+    /// `form` makes the text, of what is described by `of`.
+    pub fn create(target: &Path, form: fn(BufWriter<File>, &'static T) -> R, of: &'static T) -> Result<TextFile<R, T>, ListingError> {
         let draft = Draft::create(target)?;
-        let rows = form(draft.open()?);
-        Ok(TextFile { draft, rows, form })
+        let rows = form(draft.open()?, of);
+        Ok(TextFile { draft, rows, form, of })
     }
 }
 
-impl<R: Rows> Rows for TextFile<R> {
+impl<R: Rows, T> Rows for TextFile<R, T> {
     fn at_once(&self) -> usize {
         self.rows.at_once()
     }
@@ -71,7 +73,7 @@ impl<R: Rows> Rows for TextFile<R> {
     }
 
     fn restart(&mut self) -> Result<bool, ListingError> {
-        self.rows = (self.form)(self.draft.open()?);
+        self.rows = (self.form)(self.draft.open()?, self.of);
         Ok(true)
     }
 
@@ -85,11 +87,12 @@ impl<R: Rows> Rows for TextFile<R> {
 pub struct ParquetFile {
     draft: Draft,
     chunks: Vec<PathBuf>,
+    table: &'static Table,
 }
 
 impl ParquetFile {
-    pub fn create(target: &Path) -> Result<ParquetFile, ListingError> {
-        Ok(ParquetFile { draft: Draft::create(target)?, chunks: Vec::new() })
+    pub fn create(target: &Path, table: &'static Table) -> Result<ParquetFile, ListingError> {
+        Ok(ParquetFile { draft: Draft::create(target)?, chunks: Vec::new(), table })
     }
 }
 
@@ -100,7 +103,7 @@ impl Rows for ParquetFile {
 
     fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError> {
         let path = self.draft.staging.place(&format!("{:06}.parquet", self.chunks.len()))?;
-        write_parquet(rows, &LISTING, &path)?;
+        write_parquet(rows, self.table, &path)?;
         self.chunks.push(path);
         Ok(())
     }
@@ -113,7 +116,7 @@ impl Rows for ParquetFile {
 
     fn finish(self) -> Result<(), ListingError> {
         let path = self.draft.staging.place(WHOLE)?;
-        sink_parquet(scan_or_empty(&self.chunks, &LISTING)?, &LISTING, &path)?;
+        sink_parquet(scan_or_empty(&self.chunks, self.table)?, self.table, &path)?;
         self.draft.show()
     }
 }

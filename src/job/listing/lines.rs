@@ -2,22 +2,22 @@ use std::io::Write;
 
 use polars::prelude::DataFrame;
 
-use super::{LISTING, ListingError, Rows};
-use archive::table::{CsvRows, write_jsonl};
+use super::{ListingError, Rows};
+use archive::table::{CsvRows, Table, write_jsonl};
 
 /// Writes rows as lines of text.
 pub enum Lines<W> {
     Csv(CsvRows<W>),
-    Jsonl(W),
+    Jsonl(W, &'static Table),
 }
 
 impl<W: Write> Lines<W> {
-    pub fn csv(out: W) -> Lines<W> {
-        Lines::Csv(CsvRows::new(out, &LISTING))
+    pub fn csv(out: W, table: &'static Table) -> Lines<W> {
+        Lines::Csv(CsvRows::new(out, table))
     }
 
-    pub fn jsonl(out: W) -> Lines<W> {
-        Lines::Jsonl(out)
+    pub fn jsonl(out: W, table: &'static Table) -> Lines<W> {
+        Lines::Jsonl(out, table)
     }
 }
 
@@ -30,7 +30,7 @@ impl<W: Write> Rows for Lines<W> {
     fn take(&mut self, rows: &DataFrame) -> Result<(), ListingError> {
         match self {
             Lines::Csv(csv) => csv.append(rows),
-            Lines::Jsonl(out) => write_jsonl(rows, &LISTING, out),
+            Lines::Jsonl(out, table) => write_jsonl(rows, table, out),
         }
         .map_err(ListingError::write)
     }

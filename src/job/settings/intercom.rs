@@ -87,19 +87,19 @@ pub(super) fn check(raw: Raw, findings: &mut Findings<'_>, notices: &mut Vec<Str
     let region = |found: &dyn Fn(&(&str, &str)) -> bool| REGIONS.iter().find(|region| found(region)).map(|(name, _)| *name);
     let expected_region = region(&|(_, address)| *address == base_url).or_else(|| region(&|(name, _)| is_named && *name == raw.region));
     match version_parts(&raw.api_version) {
-        Some((1, 0..=4) | (2, 0..=16)) => {}
+        Some((1, 0..=4) | (2, 0..=17)) => {}
         Some((2, _)) | Some((3.., _)) => notices.push(format!(
-            "API version {} is newer than this program knows (2.16); dates in searches may mean something else there",
+            "API version {} is newer than this program knows (2.17); dates in searches may mean something else there",
             raw.api_version
         )),
         Some((..2, _)) => {
-            findings.add("intercom.api_version", format!("there was no version {}; use 1.0 to 1.4 or 2.0 to 2.16", raw.api_version))
+            findings.add("intercom.api_version", format!("there was no version {}; use 1.0 to 1.4 or 2.0 to 2.17", raw.api_version))
         }
         None if raw.api_version.eq_ignore_ascii_case("preview") || raw.api_version.eq_ignore_ascii_case("unstable") => {
-            findings.add("intercom.api_version", "Preview changes without notice and is refused; use 2.0 to 2.16, or 1.0 to 1.4");
+            findings.add("intercom.api_version", "Preview changes without notice and is refused; use 2.0 to 2.17, or 1.0 to 1.4");
         }
         None => findings
-            .add("intercom.api_version", format!("`{}` is not an API version; use 2.0 to 2.16, or 1.0 to 1.4, in quotes", raw.api_version)),
+            .add("intercom.api_version", format!("`{}` is not an API version; use 2.0 to 2.17, or 1.0 to 1.4, in quotes", raw.api_version)),
     }
     let page_size = u32::try_from(raw.page_size).ok().filter(|size| (1..=PAGE_SIZE_MAX).contains(size));
     if page_size.is_none() {

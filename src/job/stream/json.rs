@@ -5,7 +5,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::settings::zones;
-use domain::{DayPartition, Group, GroupKind, Partition, Role, SecondPartition, TimeZone};
+use domain::{ContactPartition, CreationRange, Group, GroupKind, Partition, Role, SecondPartition, TimeZone};
 
 /// The names of a stream. Only a stream of members has a group.
 #[derive(Serialize, Deserialize)]
@@ -37,7 +37,7 @@ enum GroupKindJson {
 #[serde(remote = "Partition", untagged)]
 pub(super) enum PartitionJson {
     Conversations(#[serde(with = "SecondsJson")] SecondPartition),
-    Contacts(#[serde(with = "DaysJson")] DayPartition),
+    Contacts(#[serde(with = "ContactsJson")] ContactPartition),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,16 +48,32 @@ struct SecondsJson {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "DayPartition")]
-struct DaysJson {
-    #[serde(rename = "first_day")]
-    first: Option<NaiveDate>,
-    #[serde(rename = "last_day")]
-    last: Option<NaiveDate>,
-    #[serde(serialize_with = "zone_name", deserialize_with = "zone")]
-    timezone: TimeZone,
+#[serde(remote = "ContactPartition")]
+struct ContactsJson {
+    #[serde(flatten, with = "CreationJson")]
+    created: CreationRange,
     #[serde(serialize_with = "role_name", deserialize_with = "role")]
     role: Option<Role>,
+}
+
+/// No bound may be missing, because a partition without bounds is the whole stream.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "CreationRange", untagged)]
+enum CreationJson {
+    Days {
+        #[serde(rename = "first_day", deserialize_with = "Option::deserialize")]
+        first: Option<NaiveDate>,
+        #[serde(rename = "last_day", deserialize_with = "Option::deserialize")]
+        last: Option<NaiveDate>,
+        #[serde(serialize_with = "zone_name", deserialize_with = "zone")]
+        timezone: TimeZone,
+    },
+    Seconds {
+        #[serde(rename = "created_from", deserialize_with = "Option::deserialize")]
+        start: Option<DateTime<Utc>>,
+        #[serde(rename = "created_before", deserialize_with = "Option::deserialize")]
+        end: Option<DateTime<Utc>>,
+    },
 }
 
 fn zone_name<S: Serializer>(zone: &TimeZone, serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,7 +7,7 @@ use intercom::{Change, Client, RequestError, StreamError, TagCall};
 /// The maximum number of ids in a reason.
 const CANDIDATES_MAX: usize = 10;
 
-/// The contact that a reference means.
+/// The contact or conversation that a reference means.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     One { id: String, is_tagged: Option<bool> },
@@ -51,7 +51,9 @@ fn listed(ids: &[&str]) -> String {
 /// Whether the member can be requested. An ID becomes part of a URL, so not every text is possible.
 pub(super) fn is_plausible(member: &Reference) -> bool {
     match member {
-        Reference::ContactId(id) => !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
+        Reference::ContactId(id) | Reference::ConversationId(id) => {
+            !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        }
         Reference::ExternalId(_) | Reference::Email(_) | Reference::CompanyId(_) => true,
     }
 }
@@ -63,7 +65,7 @@ pub(super) fn reason(error: &RequestError) -> String {
 
 fn id_of(member: &Reference) -> Option<String> {
     match member {
-        Reference::ContactId(id) => Some(id.clone()),
+        Reference::ContactId(id) | Reference::ConversationId(id) => Some(id.clone()),
         Reference::ExternalId(_) | Reference::Email(_) | Reference::CompanyId(_) => None,
     }
 }
@@ -88,6 +90,7 @@ pub(super) fn not_found(member: &Reference) -> Outcome {
             Reference::ExternalId(_) => "no user has this `user_id`; if it is Intercom's own ID, give it as `id`",
             Reference::Email(_) => "no user has this e-mail address",
             Reference::CompanyId(_) => "no company has this company_id",
+            Reference::ConversationId(_) => "no conversation has this ID",
         },
     )
 }
@@ -98,6 +101,7 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
         Reference::Email(_) => true,
         // Either the contact does not exist, or it does not have the tag.
         Reference::ContactId(_) => call.is_detach(),
+        Reference::ConversationId(id) => return refused_conversation(client, call, member, id, error).await,
         Reference::ExternalId(_) | Reference::CompanyId(_) => false,
     };
     if needs_a_look {
@@ -124,4 +128,26 @@ pub(super) async fn refused(client: &Client, call: &TagCall, member: &Reference,
         }
     }
     Ok(if error.is_missing() { not_found(member) } else { Outcome::because(ItemResult::Failed, reason(error)) })
+}
+
+/// Why a call for a conversation was refused. A 404 may mean the conversation, its tag or the admin.
+async fn refused_conversation(
+    client: &Client,
+    call: &TagCall,
+    member: &Reference,
+    id: &str,
+    error: &RequestError,
+) -> Result<Outcome, RequestError> {
+    let tags = match client.conversation_tags(id).await {
+        Ok(None) => return Ok(not_found(member)),
+        Ok(tags) => tags,
+        Err(error) if error.is_refused() => None,
+        Err(error) => return Err(error),
+    };
+    let result = match (call.change(), tags.and_then(|tags| tags.contains(&call.tag().id))) {
+        (Change::Tag, Some(true)) => ItemResult::AlreadyTagged,
+        (Change::Untag, Some(false)) => ItemResult::NotTagged,
+        _ => return Ok(Outcome::because(ItemResult::Failed, format!("{}; check the admin ID", reason(error)))),
+    };
+    Ok(Outcome { id: id_of(member), ..Outcome::new(result) })
 }

@@ -1,28 +1,29 @@
-//! Reads a CSV file with contacts or companies.
+//! Reads a CSV file with contacts, companies or conversations.
 
 use std::io::Read;
 
 use domain::{MakeReference, Reference};
 
-/// The columns that name a contact or company, the most reliable first. Each has several names: in lower case, without spaces, `-`
+/// The columns that name a contact, a company or a conversation, the most reliable first. Each has several names: in lower case, without spaces, `-`
 /// and `_`.
-const COLUMNS: [(&[&str], MakeReference); 4] = [
+const COLUMNS: [(&[&str], MakeReference); 5] = [
     (&["id", "contactid"], Reference::ContactId),
     (&["userid", "externalid"], Reference::ExternalId),
     (&["email", "emailaddress"], Reference::Email),
     (&["companyid"], Reference::CompanyId),
+    (&["conversationid"], Reference::ConversationId),
 ];
 /// Column separators of spreadsheets, depending on their locale.
 const DELIMITERS: [u8; 4] = *b",;\t|";
 /// This text is appended to the file as a last row. If a quotation mark is never closed, that row is not found at the end.
 const END: &str = "the end of the file";
 
-/// One contact or company to change, as given.
+/// One contact, company or conversation to change, as given.
 #[derive(Clone, Debug)]
 pub struct Item {
     /// The number of the row in a spreadsheet, in which the header is row 1; `None` if the item is from the command line.
     pub row: Option<u64>,
-    /// The contact or company, or why the row cannot be used.
+    /// The contact, company or conversation, or why the row cannot be used.
     pub given: Result<Reference, String>,
 }
 
@@ -31,8 +32,9 @@ pub struct Input {
     pub items: Vec<Item>,
     /// Columns that are not used.
     pub ignored: Vec<String>,
-    /// The number of rows that name a company and no contact, in a file that has columns for contacts. They are used as companies.
-    pub companies_among_people: usize,
+    /// The number of rows that name a company or a conversation and no contact, in a file that has columns for contacts. They are used as
+    /// that.
+    pub others_among_people: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +47,7 @@ pub enum InputError {
     NoRow,
     #[error("it is UTF-16 text; save it as CSV UTF-8")]
     Utf16,
-    #[error("its first row names none of the columns id, user_id, email, company_id; it names {}", .0.join(", "))]
+    #[error("its first row names none of the columns id, user_id, email, company_id, conversation_id; it names {}", .0.join(", "))]
     Header(Vec<String>),
     #[error("it names {0} twice")]
     Twice(String),
@@ -94,10 +96,12 @@ pub fn read(mut file: impl Read) -> Result<Input, InputError> {
         return Err(InputError::NoRow);
     }
     let items: Vec<Item> = records.iter().map(|(row, record)| Item { row: Some(*row), given: named(record, &columns) }).collect();
-    let companies = items.iter().filter(|item| matches!(item.given, Ok(Reference::CompanyId(_)))).count();
-    let companies_among_people = if columns.len() > 1 { companies } else { 0 };
+    let is_other = |reference: &Reference| matches!(reference, Reference::CompanyId(_) | Reference::ConversationId(_));
+    let has_people = columns.iter().any(|(_, reference)| !is_other(&reference(String::new())));
+    let others = items.iter().filter(|item| item.given.as_ref().is_ok_and(is_other)).count();
+    let others_among_people = if has_people { others } else { 0 };
     let ignored = names.into_iter().filter(|name| known(name).is_none() && !name.is_empty()).collect();
-    Ok(Input { items, ignored, companies_among_people })
+    Ok(Input { items, ignored, others_among_people })
 }
 
 /// Replaces `\r\n` by `\n`. The reader counts lines by `\n`, and would skip the rest of `\r\n` one record late.
@@ -189,8 +193,9 @@ mod tests {
         assert_eq!(read(text.as_bytes()).unwrap().ignored, ["Name"]);
         assert_eq!(given("company_id;plan\nacme-1;pro\n"), [ok(2, "company_id", "acme-1")]);
         assert_eq!(given("User ID\tplan\n\u{200b} 7\u{a0}\tpro"), [ok(2, "user_id", "7")]);
-        assert_eq!(read(&b"email,company_id\na@b.example,1\n,2\n"[..]).unwrap().companies_among_people, 1);
-        assert_eq!(read(&b"company_id\n1\n"[..]).unwrap().companies_among_people, 0);
+        assert_eq!(given("Conversation ID,email\n5,\n6,a@b.example\n"), [ok(2, "conversation_id", "5"), ok(3, "email", "a@b.example")]);
+        assert_eq!(read(&b"email,company_id,conversation_id\na@b.example,1\n,2\n,,3\n"[..]).unwrap().others_among_people, 2);
+        assert_eq!(read(&b"company_id,conversation_id\n1,\n,2\n"[..]).unwrap().others_among_people, 0);
     }
 
     #[test]
@@ -222,7 +227,10 @@ mod tests {
             ("", "it is empty; the first row names the columns"),
             ("\n\n", "it is empty; the first row names the columns"),
             ("email\n", "it has a header and no row"),
-            ("mail,who\na,b\n", "its first row names none of the columns id, user_id, email, company_id; it names mail, who"),
+            (
+                "mail,who\na,b\n",
+                "its first row names none of the columns id, user_id, email, company_id, conversation_id; it names mail, who",
+            ),
             ("id,ID\na,b\n", "it names ID twice"),
             ("id,note\na,ok\nb,\"oops\nc,ok\n", "the quotation mark that opens in row 3 is never closed: the rows after it cannot be read"),
             ("id,\"note\na,ok\n", "the quotation mark that opens in row 1 is never closed: the rows after it cannot be read"),

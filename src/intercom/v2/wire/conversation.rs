@@ -1,8 +1,9 @@
 use serde::Deserialize;
 
 use crate::wire::lenient::{Listed, Nested, Stamp, Text, owned};
-use crate::wire::{author_id, checked_id, opener, participants};
-use domain::{Conversation, Oddities};
+use crate::wire::tag_list::TagList;
+use crate::wire::{DecodeError, author_id, checked_id, decode, opener, participants, shape};
+use domain::{Conversation, Oddities, OwnTags};
 
 #[derive(Deserialize)]
 pub(super) struct WireConversation {
@@ -79,4 +80,17 @@ impl WireConversation {
             state: owned(self.state),
         })
     }
+}
+
+/// The tags of a single conversation. If the record has no list, they are unknown.
+pub(crate) fn conversation_tags(body: &[u8]) -> Result<OwnTags, DecodeError> {
+    #[derive(Deserialize)]
+    struct Tagged {
+        id: Option<Text>,
+        #[serde(default)]
+        tags: Nested<TagList>,
+    }
+    let tagged: Tagged = decode(body)?;
+    checked_id(tagged.id).ok_or_else(|| shape("id"))?;
+    Ok(tagged.tags.0.and_then(TagList::own).unwrap_or_default())
 }

@@ -18,7 +18,7 @@ pub(crate) const NUMBERED_ROWS: u64 = 10_000;
 
 /// One page of a list.
 #[derive(Debug)]
-pub(super) struct Page<T> {
+pub(crate) struct Page<T> {
     pub rows: Vec<T>,
     /// The number of rows of the whole list. `None` if the page does not say.
     pub total: Option<u64>,
@@ -28,9 +28,9 @@ pub(super) struct Page<T> {
     pub oddities: Oddities,
 }
 
-pub(super) type Decode<T> = fn(&[u8]) -> Result<Page<T>, DecodeError>;
+pub(crate) type Decode<T> = fn(&[u8]) -> Result<Page<T>, DecodeError>;
 
-pub(super) struct Numbered<T> {
+pub(crate) struct Numbered<T> {
     transport: Arc<Transport>,
     request: Request,
     per_page: u32,
@@ -47,21 +47,21 @@ pub(super) struct Numbered<T> {
 }
 
 /// Why a list was not read to its end.
-pub(super) enum ListError {
+pub(crate) enum ListError {
     /// The list is longer than page numbers reach.
     PageLimit,
     Failed(StreamError),
 }
 
 impl<T: Send + 'static> Numbered<T> {
-    pub(super) fn new(transport: Arc<Transport>, request: Request, per_page: u32, ahead: usize, decode: Decode<T>) -> Numbered<T> {
+    pub(crate) fn new(transport: Arc<Transport>, request: Request, per_page: u32, ahead: usize, decode: Decode<T>) -> Numbered<T> {
         let request = request.with("per_page", per_page.to_string());
         let (under_way, bounds) = (FuturesOrdered::new(), Bounds::default());
         Numbered { transport, request, per_page, decode, ahead, under_way, next_page: 1, last: 1, total: None, bounds }
     }
 
     /// Continues at the page of a cursor. A cursor that has no page number is ignored.
-    pub(super) fn skip_to(&mut self, cursor: &Cursor) {
+    pub(crate) fn skip_to(&mut self, cursor: &Cursor) {
         let Ok(page) = cursor.at.parse() else { return };
         self.under_way = FuturesOrdered::new();
         self.next_page = page;
@@ -71,13 +71,13 @@ impl<T: Send + 'static> Numbered<T> {
     }
 
     /// A cursor for the position after the pages that were returned so far. `None` after the last page.
-    pub(super) fn cursor(&self, list: usize) -> Option<Cursor> {
+    pub(crate) fn cursor(&self, list: usize) -> Option<Cursor> {
         let next = self.bounds.pages() + 1;
         (next <= self.last).then(|| self.bounds.cursor(list, next.to_string()))
     }
 
     /// Fetches the first page. `next` returns this page first. Returns whether page numbers reach the end of the list.
-    pub(super) async fn open(&mut self) -> Result<bool, RequestError> {
+    pub(crate) async fn open(&mut self) -> Result<bool, RequestError> {
         let first = self.fetch(1).await?;
         self.next_page = 2;
         self.update_end(1, &first);
@@ -85,7 +85,7 @@ impl<T: Send + 'static> Numbered<T> {
         Ok(u64::from(self.last) * u64::from(self.per_page) <= NUMBERED_ROWS)
     }
 
-    pub(super) async fn next(&mut self) -> Result<Option<Page<T>>, ListError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Page<T>>, ListError> {
         while self.next_page <= self.last && self.under_way.len() < self.ahead {
             let page = self.fetch(self.next_page);
             self.under_way.push_back(page);
@@ -112,7 +112,7 @@ impl<T: Send + 'static> Numbered<T> {
     }
 
     /// The number of rows so far, including repeated ones.
-    pub(super) fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.bounds.rows()
     }
 
