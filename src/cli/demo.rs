@@ -26,7 +26,7 @@ const JOB: &str = r#"
 name = "demo"
 timezone = "Europe/Dublin"
 tags = ["value_lead", "VIP", "churn risk", "beta tester"]
-segments = ["Active", "New", "Slipping Away", "Trial users", "Leads to call"]
+segments = ["Active", "New", "Slipping Away", "Trial users", "Leads to call", "Big teams"]
 profile = ["role", "country", "browser", "os", "custom_attributes.plan", "custom_attributes.seats"]
 
 [[rules]]

@@ -14,9 +14,9 @@ use super::summary::{drawn, trimmed};
 use super::values::MembersOf;
 use super::{clock, run};
 use archive::table::Table;
-use domain::{Group, GroupKind, GroupName, differs_from_listing};
+use domain::{Group, GroupKind, GroupName, SubscriptionType, differs_from_listing};
 use intercom::{Client, Counted};
-use job::listing::{self, COMPANIES, LISTING, Lines, ListingError, ParquetFile, Rows, TextFile};
+use job::listing::{self, COMPANIES, LISTING, Lines, ListingError, ParquetFile, Rows, Source, TextFile};
 use job::privacy::Privacy;
 use job::settings::Settings;
 use reports::digest::{grouped, one_line};
@@ -36,7 +36,8 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
         Counted::People | Counted::Conversations => &Shown::CONTACTS,
     };
     let table = shown.table;
-    let to = To { client: &client, group: &group, settings: &settings, privacy: &privacy, progress, shown };
+    let is_file = format != MembersFormat::Table;
+    let to = To { client: &client, group: &group, settings: &settings, privacy: &privacy, progress, shown, is_file };
     let stdout = || BufWriter::new(io::stdout());
     let listed = match (output, format) {
         (None, MembersFormat::Table) => to.write(Pages::new(stdout(), shown)).await,
@@ -135,6 +136,8 @@ struct To<'a> {
     privacy: &'a Privacy,
     progress: &'a Progress,
     shown: &'static Shown,
+    /// Whether all columns are written. A table for people has only a few.
+    is_file: bool,
 }
 
 impl To<'_> {
@@ -143,14 +146,33 @@ impl To<'_> {
             Some(total) => self.progress.count(self.shown.several, done, total),
             None => self.progress.say(format!("{}: {done}", self.shown.several)),
         };
-        let tolerance = self.settings.completeness.tolerance;
+        let mut source = Source {
+            client: self.client,
+            privacy: self.privacy,
+            types: Vec::new(),
+            tolerance: self.settings.completeness.tolerance,
+            completes: self.is_file,
+        };
         match self.shown.of {
-            Counted::Companies => listing::list(self.client.companies(self.group), tolerance, self.privacy, rows, &on_progress).await,
+            Counted::Companies => listing::list(self.client.companies(self.group), &source, rows, &on_progress).await,
             Counted::People | Counted::Conversations => {
                 let members = self.client.members(self.group, None, None).await?;
-                listing::list(members, tolerance, self.privacy, rows, &on_progress).await
+                if self.is_file {
+                    source.types = self.subscription_types().await;
+                }
+                listing::list(members, &source, rows, &on_progress).await
             }
         }
+    }
+}
+
+impl To<'_> {
+    /// The workspace's types of subscriptions. They only give names, so a failure is a warning.
+    async fn subscription_types(&self) -> Vec<SubscriptionType> {
+        let types = self.client.subscription_types().await.inspect_err(|error| {
+            tracing::warn!(%error, "the types of subscriptions could not be listed; their names are left out");
+        });
+        types.ok().flatten().unwrap_or_default()
     }
 }
 

@@ -24,7 +24,15 @@ struct Listed {
 
 fn all() -> Vec<Listed> {
     let reports = REPORTS.iter().map(|report| Listed { name: report.table.name.to_string(), table: &report.table, report: Some(report) });
-    let snapshots = [&snapshot::CONTACTS, &snapshot::MEMBERS, &snapshot::CONVERSATIONS, &snapshot::ATTRIBUTES];
+    let snapshots = [
+        &snapshot::CONTACTS,
+        &snapshot::MEMBERS,
+        &snapshot::CONVERSATIONS,
+        &snapshot::ATTRIBUTES,
+        &snapshot::SUBSCRIPTIONS,
+        &snapshot::SUBSCRIPTION_TYPES,
+        &snapshot::VANISHED,
+    ];
     let snapshots = snapshots.into_iter().map(|table| Listed { name: format!("snapshot/{}", table.name), table, report: None });
     let histories = history::TABLES.iter().map(|table| Listed { name: format!("history/{}", table.name), table, report: None });
     reports.chain(snapshots).chain(histories).collect()
@@ -105,12 +113,31 @@ fn as_json(listed: &Listed) -> serde_json::Value {
     })
 }
 
+/// The rule for merged contacts, which concerns several reports.
+const MERGED_CONTACTS: &str = "
+## Merged contacts
+
+From API 2.16 on, a run asks what became of the members of the last month that are in no list any more (`snapshot/vanished`). Then, in all reports:
+
+- A member of a cohort in p who was merged into a contact that is a member now goes on as that one: retained, with its entry and its spell. It did not
+  depart, and the other did not join. `members` has one row, under the `contact_id` that goes on.
+- If both were members, they are one member from now on, with the earlier entry and the latest spell. So p is counted with the contacts of now:
+  `previous_members` = `retained` + `departed` counts the two as one, and may be less than `members` of p. `retention` and `membership_survival` count the
+  later of the two entries as no longer there.
+- A member who was merged into a contact that is no member departed, and is gone: `departed_merged`, in `movement` to `(gone)`.
+- Conversations that a merged contact opened count for the contact that goes on.
+
+`departed_gone` = `departed_deleted` + `departed_merged`. Where the API does not tell, or not everyone who is gone was asked for, both are null. Where
+nobody was asked for, a merged member is a departed one.
+";
+
 /// The text of `docs/reports.md`, with a section for each table.
 fn as_markdown(tables: &[Listed]) -> String {
     let mut text = "# Tables and columns\n\nWritten by `cohorts schema --markdown`: do not edit it. [guide.md](guide.md) says where the tables are, \
                     [analysts.md](analysts.md) how to query them, [statistics.md](statistics.md) what the statistics mean. An empty cell in the \
                     column \"null\" says that the value is always there.\n"
         .to_string();
+    text.push_str(MERGED_CONTACTS);
     for Listed { name, table, .. } in tables {
         text.push_str(&format!("\n## {name}\n\nA row is {}. Sorted by {}.\n\n", table.row, table.key.join(", ")));
         text.push_str("| column | type | unit | what it is | null |\n|---|---|---|---|---|\n");

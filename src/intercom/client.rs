@@ -8,7 +8,7 @@ use super::rate_limiter::RateWindow;
 use super::server_clock::ServerTime;
 use super::stream::{Cursor, Stream};
 use super::transport::{Request, Transport};
-use super::types::{Counted, ListedGroup, Options, Totals, Traffic, Workspace};
+use super::types::{ConversationTotals, Counted, ListedGroup, Options, Totals, Traffic, Workspace};
 use super::wire::Decode;
 use super::{v1, v2, wire};
 use domain::{Company, Contact, ContactPartition, Conversation, Fate, Group, GroupKind, Subscription, SubscriptionType, TagDate};
@@ -262,6 +262,15 @@ impl Client {
         match &self.api {
             Api::V1(api) => api.try_conversations().await.map(|()| None),
             Api::V2(api) => api.conversation_count(start, end).await,
+        }
+    }
+
+    /// The number of all conversations, from two sources. `None` if one of them does not give it. The requests are sent once: a failure
+    /// delays nobody.
+    pub async fn conversation_totals(&self) -> Result<Option<ConversationTotals>, RequestError> {
+        match &self.api {
+            Api::V1(api) => api.conversation_totals().await,
+            Api::V2(api) => api.conversation_totals().await,
         }
     }
 

@@ -21,5 +21,9 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("tags", |body| wire::tags(body).map(|tags| tags.rows.len()).map_err(|error| error.to_string())),
     ("segments", |body| wire::segments(body).map(|segments| segments.rows.len()).map_err(|error| error.to_string())),
     ("companies", |body| wire::companies(body).map(|page| page.rows.len()).map_err(|error| error.to_string())),
+    ("subscription-types", |body| {
+        wire::subscriptions::subscription_types(body).map(|page| page.rows.len()).map_err(|error| error.to_string())
+    }),
+    ("subscriptions", |body| wire::subscriptions::subscriptions(body).map(|page| page.rows.len()).map_err(|error| error.to_string())),
     ("tag-dates", |body| wire::tag_dates(body).map(|dates| dates.rows.len()).map_err(|error| error.to_string())),
 ];

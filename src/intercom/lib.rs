@@ -89,4 +89,4 @@ pub use rate_limiter::RateWindow;
 pub use server_clock::ServerTime;
 pub use stream::{Cursor, Page, Stream};
 pub use tagging::{Change, TagAnswer, TagCall};
-pub use types::{Counted, ListedGroup, Options, Totals, Traffic, Workspace};
+pub use types::{ConversationTotals, Counted, ListedGroup, Options, Totals, Traffic, Workspace};

@@ -66,6 +66,15 @@ pub struct Totals {
     pub companies: Option<u64>,
 }
 
+/// The number of all conversations, from two sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConversationTotals {
+    /// What the request that a run uses finds: the search of 2.x, the list of 1.x.
+    pub found: u64,
+    /// What the other source has: the list of 2.x, the counts of 1.x.
+    pub known: u64,
+}
+
 /// What can be counted in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {

@@ -49,7 +49,6 @@ impl<A: Answer> ContactRequests<A> {
         let folder = work.join(question.name);
         let opening = folder.clone();
         let answers = joined(tokio::task::spawn_blocking(move || Ok(Answers::open(opening)?)).await)?;
-        (context.observer)(Event::StreamStarted { stream: question.name.to_string() });
         let so_far = Arc::new(Mutex::new(SoFar { answers, wanted: 0, asked: 0 }));
         Ok(ContactRequests { context: context.clone(), months, question, folder, so_far })
     }
@@ -69,6 +68,10 @@ impl<A: Answer> ContactRequests<A> {
         let wanted: Vec<String> = {
             let mut so_far = self.lock();
             let wanted: Vec<String> = contacts.iter().filter(|id| so_far.answers.claim(id)).cloned().collect();
+            // A question that nobody needs is not shown.
+            if so_far.wanted == 0 && !wanted.is_empty() {
+                (self.context.observer)(Event::StreamStarted { stream: self.question.name.to_string() });
+            }
             so_far.wanted += wanted.len() as u64;
             wanted
         };
@@ -103,7 +106,9 @@ impl<A: Answer> ContactRequests<A> {
     pub(super) fn end(&self) -> Result<PathBuf, JobError> {
         let mut so_far = self.lock();
         so_far.answers.flush()?;
-        (self.context.observer)(Event::StreamDone { stream: self.question.name.to_string(), rows: so_far.asked });
+        if so_far.wanted > 0 {
+            (self.context.observer)(Event::StreamDone { stream: self.question.name.to_string(), rows: so_far.asked });
+        }
         Ok(self.folder.clone())
     }
 

@@ -14,6 +14,7 @@ use super::{Context, Event, JobError, basis_at, scheduler, subscriptions, tag_da
 use archive::publish;
 use archive::snapshot::{Assembly, Cohort, CohortEntry, ObservedSubscriptions, SpooledStream, TaggedBefore, Vanished};
 use domain::{Basis, GroupKind, MonthSpan, Shortfall};
+use intercom::ConversationTotals;
 
 /// What was fetched, by stream of the plan.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Fetched {
     subscriptions: Option<ObservedSubscriptions>,
     /// What was asked about members of the last month that are gone.
     vanished: Option<vanished::Asked>,
+    /// `None` if the job reads no conversations, or there is no second source.
+    pub conversation_totals: Option<ConversationTotals>,
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +79,7 @@ pub(super) async fn fetch(context: &Context, plan: &mut Plan, accepts_incomplete
         true => Some(subscriptions::complete(context, months, plan, contacts.clone(), &work).await?),
         false => None,
     };
+    let conversation_totals = if plan.has_conversations { conversation_totals(context).await } else { None };
     let is_month_end = |cohort: &PlannedCohort| {
         let at = streams[cohort.stream].part.record.observed_at;
         plan.scope.spans.iter().any(|span| basis_at(at, span, context.settings.job.grace) == Basis::MonthEnd)
@@ -84,7 +88,18 @@ pub(super) async fn fetch(context: &Context, plan: &mut Plan, accepts_incomplete
         true => vanished::ask(context, months, plan, contacts, &work).await?,
         false => None,
     };
-    Ok(Fetched { streams, tag_dates, subscriptions, vanished })
+    Ok(Fetched { streams, tag_dates, subscriptions, vanished, conversation_totals })
+}
+
+/// The number of requests of [`conversation_totals`].
+pub(super) const CONVERSATION_TOTALS: u64 = 2;
+
+/// The numbers of all conversations, from the source that was read and from another. They only serve a finding, so a failure is only logged.
+async fn conversation_totals(context: &Context) -> Option<ConversationTotals> {
+    let totals = context.client.conversation_totals().await.inspect_err(|error| {
+        tracing::warn!(%error, "the number of conversations could not be compared with a second source");
+    });
+    totals.ok().flatten()
 }
 
 /// Removes cohorts without a single page, and incomplete conversations, from the plan.

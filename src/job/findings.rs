@@ -8,6 +8,7 @@ use super::stream::StreamKind;
 use crate::settings::Settings;
 use archive::snapshot::{Assembly, CohortEntry, Finding, Severity, StreamRecord, Written};
 use domain::{Allowed, Basis, MonthSpan, agrees};
+use intercom::ConversationTotals;
 
 /// The findings for the manifest of one month.
 pub(super) fn of_month(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> Vec<Finding> {
@@ -34,10 +35,20 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
                       whether they were deleted or merged into another contact is unknown";
         findings.push(Finding::warning("vanished_not_asked", "contacts", detail).value(vanished.not_asked).expected(0));
     }
+    findings.extend(fetched.conversation_totals.and_then(|totals| conversations_behind(totals, tolerance)));
     if fetched.forgotten() > 0 {
         findings.push(Finding::forgotten(fetched.forgotten()));
     }
     findings
+}
+
+/// The finding that another source knows more conversations than the one that was read.
+fn conversations_behind(totals: ConversationTotals, tolerance: f64) -> Option<Finding> {
+    let ConversationTotals { found, known } = totals;
+    let detail = "all conversations that the API finds where the month's were read; another of its counts knows more. Some of the month's may be \
+                  missing: compare their number in Intercom, and run it again later with --replace if it shows more";
+    (found + Allowed::Tolerance(tolerance).of(known) < known)
+        .then(|| Finding::warning("conversations_behind", "conversations", detail).value(found).expected(known))
 }
 
 /// The finding that cohorts were observed at the month's end, but facts about contacts later.

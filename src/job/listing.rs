@@ -5,14 +5,16 @@ mod companies;
 mod file;
 mod lines;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use polars::prelude::{Column as Values, DataFrame, IntoColumn, NamedFrom, PolarsError, Series};
 
 use crate::privacy::Privacy;
 use archive::publish::PublishError;
 use archive::snapshot::{CONTACTS, SnapshotError, contact_columns};
 use archive::table::{Column, Kind, Table, TableError, io_error};
-use domain::{Allowed, AttributeValue, Contact, CustomAttribute, IdSet, agrees};
-use intercom::{RequestError, Stream, StreamError};
+use domain::{Allowed, AttributeValue, Contact, CustomAttribute, IdSet, OwnSubscriptions, Subscription, SubscriptionType, agrees};
+use intercom::{Client, RequestError, Stream, StreamError};
+use serde_json::json;
 
 pub use companies::COMPANIES;
 pub use file::{ParquetFile, TextFile};
@@ -22,10 +24,13 @@ pub use lines::Lines;
 pub const LISTING: Table =
     Table { name: "listing", row: "a member of the group, as it is now", key: &["contact_id"], columns: &LISTING_COLUMNS };
 
-const LISTING_COLUMNS: [Column; CONTACTS.columns.len()] = {
+const LISTING_COLUMNS: [Column; CONTACTS.columns.len() + 1] = {
     let about = "the custom attributes as one JSON object; those that are not set are left out";
-    let mut columns = [Column::new("custom_attributes", Kind::Json, about); CONTACTS.columns.len()];
-    // Leaves out the column of the population, which only a month of a job has. The last column takes its position.
+    let mut columns = [Column::new("custom_attributes", Kind::Json, about); CONTACTS.columns.len() + 1];
+    let about =
+        "the explicit choices about subscriptions, as a JSON array of objects with `id`, `name` and `state` (opted_out or opted_in)";
+    columns[CONTACTS.columns.len()] = Column::new("subscriptions", Kind::Json, about).or_null("the API does not have them (before 2.5)");
+    // Leaves out the column of the population, which only a month of a job has. The custom attributes take its position at the end.
     let (mut from, mut to) = (0, 0);
     while from < CONTACTS.columns.len() {
         if from != IN_POPULATION {
@@ -37,6 +42,9 @@ const LISTING_COLUMNS: [Column; CONTACTS.columns.len()] = {
     columns
 };
 
+/// How many contacts are asked for at the same time.
+const REQUESTED_AT_ONCE: usize = 8;
+
 /// The position of `in_population` in the contacts table; a test checks it.
 const IN_POPULATION: usize = 1;
 
@@ -44,11 +52,25 @@ const IN_POPULATION: usize = 1;
 pub trait Listed: Sized + Send + 'static {
     fn id(&self) -> &str;
 
+    /// The row with what the API cut from it.
+    fn completed(self, client: &Client) -> impl Future<Output = Result<Self, RequestError>> + Send;
+
     /// The row as it may be written.
     fn written(self, privacy: &Privacy) -> Self;
 
     /// The columns of the listing's table.
-    fn columns(rows: &[Self]) -> Result<DataFrame, ListingError>;
+    fn columns(rows: &[Self], types: &[SubscriptionType]) -> Result<DataFrame, ListingError>;
+}
+
+/// What a listing needs besides the rows.
+pub struct Source<'a> {
+    pub client: &'a Client,
+    pub privacy: &'a Privacy,
+    /// The workspace's types of subscriptions, for their names.
+    pub types: Vec<SubscriptionType>,
+    pub tolerance: f64,
+    /// Whether what the API cut from the rows is requested.
+    pub completes: bool,
 }
 
 impl Listed for Contact {
@@ -56,14 +78,24 @@ impl Listed for Contact {
         &self.id
     }
 
+    async fn completed(mut self, client: &Client) -> Result<Contact, RequestError> {
+        if let Some(own) = self.subscriptions.as_mut().filter(|own| !own.is_complete)
+            && let Some(choices) = client.subscriptions(&self.id).await?
+        {
+            *own = OwnSubscriptions { choices, is_complete: true };
+        }
+        Ok(self)
+    }
+
     fn written(self, privacy: &Privacy) -> Contact {
         privacy.apply(self)
     }
 
-    fn columns(rows: &[Contact]) -> Result<DataFrame, ListingError> {
+    fn columns(rows: &[Contact], types: &[SubscriptionType]) -> Result<DataFrame, ListingError> {
         let mut columns = contact_columns(rows)?;
         let attributes = custom_attributes(rows.iter().map(|contact| contact.custom_attributes.as_slice()));
         columns.with_column(attributes).map_err(ListingError::write)?;
+        columns.with_column(subscriptions(rows, types)).map_err(ListingError::write)?;
         Ok(columns)
     }
 }
@@ -121,8 +153,7 @@ impl ListingError {
 /// If members are missing, beyond the tolerance. Printed rows stay, but no file is written.
 pub async fn list<T: Listed>(
     mut stream: Stream<T>,
-    tolerance: f64,
-    privacy: &Privacy,
+    source: &Source<'_>,
     mut rows: impl Rows,
     on_progress: &(dyn Fn(u64, Option<u64>) + Sync),
 ) -> Result<u64, ListingError> {
@@ -142,17 +173,22 @@ pub async fn list<T: Listed>(
         first = first.or(page.total);
         last = page.total.or(last);
         unconfirmed += page.oddities.tag_unconfirmed;
-        let new = page.rows.into_iter().filter(|row| seen.insert(row.id()));
-        waiting.extend(new.map(|row| row.written(privacy)));
+        let new: Vec<T> = page.rows.into_iter().filter(|row| seen.insert(row.id())).collect();
+        let new = if source.completes {
+            stream::iter(new).map(|row| row.completed(source.client)).buffered(REQUESTED_AT_ONCE).try_collect().await?
+        } else {
+            new
+        };
+        waiting.extend(new.into_iter().map(|row| row.written(source.privacy)));
         on_progress(seen.len() as u64, last);
         if waiting.len() >= rows.at_once() {
-            rows.take(&T::columns(&waiting)?)?;
+            rows.take(&T::columns(&waiting, &source.types)?)?;
             waiting.clear();
         }
     }
-    rows.take(&T::columns(&waiting)?)?;
+    rows.take(&T::columns(&waiting, &source.types)?)?;
     let came = seen.len() as u64;
-    if !agrees(came, first, last, Allowed::Tolerance(tolerance)) {
+    if !agrees(came, first, last, Allowed::Tolerance(source.tolerance)) {
         return Err(ListingError::Incomplete { came, announced: last.unwrap_or_default() });
     }
     rows.finish()?;
@@ -167,6 +203,18 @@ async fn next<T>(stream: &mut Stream<T>) -> Result<Option<intercom::Page<T>>, Li
         StreamError::Request(error) => ListingError::Request(error),
         error => ListingError::Stream(error),
     })
+}
+
+/// The choices about subscriptions of each contact, as one JSON array.
+fn subscriptions(rows: &[Contact], types: &[SubscriptionType]) -> Values {
+    let name = |id: &str| types.iter().find(|of| of.id == id).and_then(|of| of.name.as_deref());
+    let choice = |one: &Subscription| json!({ "id": one.id.as_str(), "name": name(&one.id), "state": one.choice.as_str() });
+    let choices = |contact: &Contact| {
+        let own = contact.subscriptions.as_ref()?;
+        Some(serde_json::Value::from_iter(own.choices.iter().map(choice)).to_string())
+    };
+    let all: Vec<Option<String>> = rows.iter().map(choices).collect();
+    Series::new("subscriptions".into(), all).into_column()
 }
 
 /// The custom attributes of each row, as one JSON object.
@@ -195,6 +243,6 @@ mod tests {
         assert_eq!(CONTACTS.columns[IN_POPULATION].name, "in_population");
         let names: Vec<&str> = LISTING.columns.iter().map(|column| column.name).collect();
         let contacts = CONTACTS.columns.iter().map(|column| column.name).filter(|name| *name != "in_population");
-        assert_eq!(names, contacts.chain(["custom_attributes"]).collect::<Vec<_>>());
+        assert_eq!(names, contacts.chain(["custom_attributes", "subscriptions"]).collect::<Vec<_>>());
     }
 }

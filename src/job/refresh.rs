@@ -1,6 +1,7 @@
 //! Brings history and reports up to date with the snapshots: offline, a month at a time, oldest first. Current files are not
 //! changed, so a second run changes nothing.
 
+mod noticed;
 mod script;
 
 use std::collections::BTreeSet;
@@ -10,12 +11,14 @@ use super::pages::{self, Page};
 use super::{Built, DamagedMonth, Event, JobError, Observer};
 use crate::settings::{Format, Job, Settings};
 use archive::engine::{EngineError, RemoteEngine};
-use archive::snapshot::{Finding, Manifest, Snapshot, SnapshotError};
+use archive::snapshot::{Finding, Snapshot, SnapshotError};
 use archive::store::Damage;
 use archive::table::TableError;
 use archive::{Archive, Section};
 use domain::Month;
 use reports::analysis::{self, CohortFacts, Facts, Found, PopulationKind, REPORTS};
+
+use noticed::{noticed, too_long_for_csv};
 use reports::digest::Digest;
 use reports::history::{self, Definitions, History, ProfileEntry};
 use reports::report::{self, ReportFormat, ReportSource, ReportWriter, Standing};
@@ -394,19 +397,6 @@ fn build_reports(
     Ok(digest)
 }
 
-/// `data_quality` is the last report, so it can name the reports before it.
-fn too_long_for_csv(report: &str, rows: u64, settings: &Settings) -> Found {
-    Found {
-        severity: "info".to_string(),
-        check_name: "too_long_for_csv".to_string(),
-        subject: report.to_string(),
-        value: Some(rows.to_string()),
-        expected: settings.output.csv_max_rows.map(|most| most.to_string()),
-        detail: "written as Parquet and not as CSV, because it has more rows than `output.csv_max_rows`; 0 writes every report as CSV"
-            .to_string(),
-    }
-}
-
 /// The facts about a cohort in a month that the reports need.
 pub fn cohort_facts(cohort: &CohortMonth) -> CohortFacts {
     let (kind, id) = cohort.cohort_key.split_once(':').unwrap_or_default();
@@ -446,36 +436,6 @@ fn facts(definitions: &Definitions, snapshot: &Snapshot, counted: &Counted) -> R
         profile: definitions.profile.iter().map(|entry| entry.attribute.clone()).collect(),
         found: manifest.findings.iter().map(found).chain(noticed(definitions, manifest, counted, span.month)).collect(),
     })
-}
-
-/// Findings from the months before, and from missing streams.
-fn noticed(definitions: &Definitions, manifest: &Manifest, counted: &Counted, month: Month) -> Vec<Found> {
-    let warning = |check_name: &str, subject: &str, value: Option<String>, expected: Option<String>, detail: &str| Found {
-        severity: "warning".to_string(),
-        check_name: check_name.to_string(),
-        subject: subject.to_string(),
-        value,
-        expected,
-        detail: detail.to_string(),
-    };
-    let mut noticed = Vec::new();
-    for cohort in &counted.cohorts {
-        if let Some(compared) = cohort.compared.map(|compared| compared.month).filter(|compared| compared.next() != month) {
-            let detail = "compared with an earlier month than the last one, which was not observed at its end or was incomplete: \
-                          joined and departed count since then";
-            noticed.push(warning("compared_over_a_gap", &cohort.cohort_key, Some(compared.to_string()), None, detail));
-        }
-    }
-    for unreadable in &counted.unreadable {
-        let detail = "the snapshot of the compared month cannot be read: who unsubscribed or became a user since then is unknown, and so are \
-                      the records of contacts that are gone";
-        noticed.push(warning("compared_month_damaged", &unreadable.to_string(), None, None, detail));
-    }
-    for rule in definitions.rules.iter().filter(|_| !manifest.incomplete.is_empty()) {
-        let detail = "the month is incomplete: the members of the rule are unknown, and it is left out";
-        noticed.push(warning("rule_not_counted", &rule.cohort_key(), None, None, detail));
-    }
-    noticed
 }
 
 /// The part of the job file that histories and reports depend on.

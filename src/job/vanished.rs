@@ -7,7 +7,7 @@ use super::contact_requests::{ContactRequests, Question};
 use super::plan::Plan;
 use super::{Context, JobError, joined};
 use archive::Archive;
-use archive::snapshot::{Finding, SpooledStream, Vanished, contact_ids, missing_in};
+use archive::snapshot::{SpooledStream, Vanished, contact_ids, missing_in};
 use domain::{Basis, Fate, IdSet, Month, Months};
 use reports::history::{History, RULE_MEMBERS};
 
@@ -25,12 +25,7 @@ impl Plan {
     /// Decides whether members that are gone are asked for.
     pub(super) fn plan_vanished(&mut self, context: &Context) {
         let Some(before) = self.sizes_before.last_before(self.scope.newest().month) else { return };
-        if context.client.capabilities().follows_merges {
-            self.vanished_from = Some(before);
-        } else if self.scope.basis == Basis::MonthEnd {
-            let detail = "this version of the API does not tell contacts that were merged into another from deleted ones";
-            self.findings.push(Finding::info("merges_unknown", "contacts", detail).expected("2.16 or later"));
-        }
+        self.vanished_from = Some(before).filter(|_| context.client.capabilities().follows_merges);
     }
 
     /// The most members that are asked for because they are gone. Only months that are observed at their end are compared with earlier ones.

@@ -138,7 +138,7 @@ fn how_the_api_is_asked_does_not_show_in_the_tables() {
     let ways = [
         vec!["page_size = 150", "max_concurrency = 1"],
         vec!["page_size = 7"],
-        vec!["page_size = 20", "api_version = \"2.0\""],
+        vec!["page_size = 20", "api_version = \"2.5\""],
         vec!["page_size = 20", "api_version = \"2.16\""],
     ];
     let simulator = Simulator::at(JULY.as_of, &[]);

@@ -41,7 +41,7 @@ fn every_form_holds_every_member_once() {
             let csv = file("members.csv");
             std::fs::write(&csv, members(&["--format", "csv"])).unwrap();
             let (head, rows) = tables::csv(&csv);
-            assert_eq!((head[0].as_str(), head.last().unwrap().as_str()), ("contact_id", "custom_attributes"));
+            assert_eq!((head[0].as_str(), head.last().unwrap().as_str()), ("contact_id", "subscriptions"));
             assert_eq!(rows.len(), expected.len(), "{name} on {version}");
             assert_eq!(ids(rows.iter().map(|row| row[0].text.as_str())), expected);
 

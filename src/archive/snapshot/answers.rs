@@ -55,7 +55,7 @@ impl<A: Answer> Answers<A> {
                     contacts.iter().flatten().for_each(|contact| _ = answers.known.insert(contact));
                 }
                 Err(error) => {
-                    tracing::warn!("`{}` cannot be read, so its contacts are asked for again: {error}", path.display());
+                    tracing::warn!("`{}` cannot be read, so its contacts are asked again: {error}", path.display());
                     publish::remove_file(&path)?;
                 }
             }

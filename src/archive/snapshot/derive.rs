@@ -10,7 +10,7 @@ use polars::prelude::*;
 use super::chunks::{Spooled, chunk, each_contact};
 use super::columns::MemberColumns;
 use super::record::load_stream;
-use super::tables::{ATTRIBUTES, CONTACTS, TAGGED};
+use super::tables::{ATTRIBUTES, CONTACTS, OWN_SUBSCRIPTIONS, TAGGED};
 use super::tag_dates::tags_of;
 use super::{SnapshotError, SpooledStream, StreamRecord};
 use crate::publish;
@@ -119,7 +119,7 @@ impl<'a> MemberWriter<'a> {
 
     fn write(&mut self) -> Result<(), SnapshotError> {
         let members = std::mem::take(&mut self.members).finish()?;
-        let frames = [CONTACTS.empty(), ATTRIBUTES.empty(), TAGGED.empty(), members];
+        let frames = [CONTACTS.empty(), ATTRIBUTES.empty(), TAGGED.empty(), members, OWN_SUBSCRIPTIONS.empty()];
         write_bundle(&frames, Contact::TABLES, &chunk::<Contact>(self.folder, self.chunks))?;
         self.chunks += 1;
         Ok(())

@@ -30,6 +30,9 @@ pub type Bundle = [&'static Table];
 /// When a frame does not hold its table's columns, or the file cannot be written.
 pub fn write_bundle(frames: &[DataFrame], bundle: &Bundle, path: &Path) -> Result<(), TableError> {
     let failed = |error: PolarsError| TableError::writing(path, error);
+    if frames.len() != bundle.len() {
+        return Err(failed(polars_err!(ComputeError: "{} tables for a bundle of {}", frames.len(), bundle.len())));
+    }
     let mut file = BufWriter::new(File::create(path).map_err(|error| failed(error.into()))?);
     // The header stays zero until the lengths and checksums are known. Zeros match no table.
     let mut header = vec![0; HEADER * bundle.len()];

@@ -3,7 +3,7 @@
 use super::{V1, wire};
 use crate::error::RequestError;
 use crate::transport::Request;
-use crate::types::{Counted, ListedGroup, Totals, id_field};
+use crate::types::{ConversationTotals, Counted, ListedGroup, Totals, id_field};
 use crate::wire as shared;
 use domain::{Group, GroupKind};
 
@@ -19,6 +19,18 @@ impl V1 {
 
     pub(crate) async fn conversation_states(&self) -> Result<Vec<(&'static str, Option<u64>)>, RequestError> {
         self.transport.send(&Request::get("/counts").with("type", "conversation"), wire::conversation_states).await
+    }
+
+    /// The list is read first: a conversation that comes between the two requests is not missed by it.
+    pub(crate) async fn conversation_totals(&self) -> Result<Option<ConversationTotals>, RequestError> {
+        let list = Request::get("/conversations").with("per_page", "1").once();
+        let found = self.transport.send(&list, shared::total).await?;
+        let counts = Request::get("/counts").with("type", "conversation").once();
+        let states = self.transport.send(&counts, wire::conversation_states).await?;
+        // Snoozed conversations count as open; assigned and unassigned ones are counted again.
+        let of = |wanted: &str| states.iter().find(|(state, _)| *state == wanted).and_then(|(_, count)| *count);
+        let known = of("open").zip(of("closed")).map(|(open, closed)| open + closed);
+        Ok(found.zip(known).map(|(found, known)| ConversationTotals { found, known }))
     }
 
     /// The sizes of all groups of a kind, by name. Archived groups are included. Two groups may have the same name. `None` for

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::V2;
 use crate::error::RequestError;
 use crate::transport::Request;
-use crate::types::{Totals, id_field};
+use crate::types::{ConversationTotals, Totals, id_field};
 use crate::wire as shared;
 use domain::{Group, Role};
 
@@ -32,6 +32,16 @@ impl V2 {
             Ok((state, total))
         });
         try_join_all(states).await
+    }
+
+    /// The search is sent first: a conversation that comes between the two requests is not missed by it.
+    pub(crate) async fn conversation_totals(&self) -> Result<Option<ConversationTotals>, RequestError> {
+        let all = json!({ "field": "created_at", "operator": ">", "value": 0 });
+        let search = Request::search("/conversations/search", all, super::by_creation()).page(1, None).once();
+        let found = self.transport.send(&search, shared::total).await?;
+        let list = Request::get("/conversations").with("per_page", "1").once();
+        let known = self.transport.send(&list, shared::total).await?;
+        Ok(found.zip(known).map(|(found, known)| ConversationTotals { found, known }))
     }
 
     /// The number of conversations that have a tag.

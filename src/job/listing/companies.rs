@@ -5,7 +5,8 @@ use polars::prelude::{Column as Values, DataFrame, IntoColumn, NamedFrom, Series
 use super::{Listed, ListingError, custom_attributes};
 use crate::privacy::Privacy;
 use archive::table::{Column, Kind, Table, instants};
-use domain::Company;
+use domain::{Company, SubscriptionType};
+use intercom::{Client, RequestError};
 
 const NOT_GIVEN: &str = "not given";
 const UNREADABLE: &str = "not given or unreadable";
@@ -39,11 +40,15 @@ impl Listed for Company {
         &self.id
     }
 
+    async fn completed(self, _client: &Client) -> Result<Company, RequestError> {
+        Ok(self)
+    }
+
     fn written(self, privacy: &Privacy) -> Company {
         privacy.apply_to_company(self)
     }
 
-    fn columns(rows: &[Company]) -> Result<DataFrame, ListingError> {
+    fn columns(rows: &[Company], _types: &[SubscriptionType]) -> Result<DataFrame, ListingError> {
         let texts = |name: &str, of: fn(&Company) -> Option<&str>| -> Values {
             Series::new(name.into(), rows.iter().map(of).collect::<Vec<_>>()).into_column()
         };

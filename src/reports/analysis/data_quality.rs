@@ -4,7 +4,8 @@ use polars::prelude::*;
 
 use super::rows::Counts;
 use super::{Facts, MONTH, PopulationKind, Report, Source, changed_definitions, expected_months};
-use crate::{history, steps};
+use crate::history;
+use crate::steps;
 use archive::table::{Column as Entry, Kind, Rows, Table};
 use domain::Basis;
 

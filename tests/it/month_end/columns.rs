@@ -3,7 +3,7 @@
 use polars::prelude::{DataType, TimeUnit, TimeZone};
 
 /// The reports, each with the contract's columns in its order.
-pub(crate) const REPORTS: [(&str, &[(&str, Type)]); 14] = [
+pub(crate) const REPORTS: [(&str, &[(&str, Type)]); 15] = [
     ("cohort_summary", COHORT_SUMMARY),
     ("cohort_trends", COHORT_TRENDS),
     ("retention", RETENTION),
@@ -12,6 +12,7 @@ pub(crate) const REPORTS: [(&str, &[(&str, Type)]); 14] = [
     ("membership_survival", MEMBERSHIP_SURVIVAL),
     ("attribute_profile", ATTRIBUTE_PROFILE),
     ("numeric_profile", NUMERIC_PROFILE),
+    ("unsubscribes", UNSUBSCRIBES),
     ("movement", MOVEMENT),
     ("overlap", OVERLAP),
     ("conversation_activity", CONVERSATION_ACTIVITY),
@@ -44,6 +45,19 @@ impl Type {
     }
 }
 
+const UNSUBSCRIBES: &[(&str, Type)] = &[
+    ("month", Day),
+    ("cohort_key", Text),
+    ("cohort_name", Text),
+    ("subscription_id", Text),
+    ("subscription_name", Text),
+    ("members", Count),
+    ("opted_out", Count),
+    ("opted_out_share", Ratio),
+    ("newly_opted_out", Count),
+    ("newly_opted_in", Count),
+];
+
 const COHORT_SUMMARY: &[(&str, Type)] = &[
     ("month", Day),
     ("cohort_key", Text),
@@ -70,6 +84,8 @@ const COHORT_SUMMARY: &[(&str, Type)] = &[
     ("returned", Count),
     ("departed", Count),
     ("departed_gone", Count),
+    ("departed_deleted", Count),
+    ("departed_merged", Count),
     ("net_change", Count),
     ("newly_unsubscribed", Count),
     ("converted_leads", Count),

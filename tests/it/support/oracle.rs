@@ -131,6 +131,9 @@ impl<'a> Oracle<'a> {
             ("returned", count(known(length(&joined.iter().filter(|id| earlier.contains(**id)).collect())))),
             ("departed", count(departed)),
             ("departed_gone", count(known(length(&departed_set.iter().filter(|id| !truth.contacts.contains_key(**id)).collect())))),
+            // The API of these months does not tell.
+            ("departed_deleted", Cell::Null),
+            ("departed_merged", Cell::Null),
             ("net_change", count(net_change)),
             ("newly_unsubscribed", count(known(newly_unsubscribed))),
             ("converted_leads", count(known(converted))),

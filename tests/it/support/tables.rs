@@ -62,7 +62,7 @@ impl Table {
     /// The tables of a chunk of unfinished work: length and checksum of each, then each as an Arrow stream.
     fn streams(path: &Path) -> Vec<Table> {
         let bytes = std::fs::read(path).unwrap();
-        let tables = if path.file_name().unwrap().to_str().unwrap().starts_with("contacts-") { 4 } else { 1 };
+        let tables = if path.file_name().unwrap().to_str().unwrap().starts_with("contacts-") { 5 } else { 1 };
         let mut start = tables * 12;
         let stream = |entry: &[u8]| {
             let length = u64::from_le_bytes(entry[..8].try_into().unwrap()) as usize;
