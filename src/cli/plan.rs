@@ -64,7 +64,7 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
     if estimate.contacts > 0 {
         text.push_str(&format!("; about {} more for contacts with truncated lists", number(Some(estimate.contacts))));
     }
-    if plan.has_subscriptions {
+    if plan.may_cut_subscriptions() {
         text.push_str("; one for each contact with more than ten subscriptions of a kind");
         if estimate.subscriptions > 0 {
             text.push_str(&format!(", about {}", number(Some(estimate.subscriptions))));

@@ -3,7 +3,7 @@
 //! A stream that an earlier, interrupted run finished is reused if its basis is better than that of a new reading, or if its basis
 //! is the same and it is less than a day old. A stream that was not finished is resumed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
@@ -71,24 +71,11 @@ pub(super) async fn fetch(context: &Context, plan: &mut Plan, accepts_incomplete
     };
     let streams: Vec<FetchedStream> = plan.streams.iter().zip(&results).map(fetched).collect();
     leave_out_unfetched(plan, results)?;
-    let tags: Vec<SpooledStream> = plan.tag_cohorts().map(|cohort| streams[cohort.stream].part.clone()).collect();
-    let tag_dates = if plan.has_tag_dates { Some(tag_dates::fetch(context, months, tags, &work).await?) } else { None };
-    let contacts: Vec<SpooledStream> =
-        streams.iter().filter(|stream| stream.kind != StreamKind::Conversations).map(|stream| stream.part.clone()).collect();
-    let subscriptions = match plan.has_subscriptions {
-        true => Some(subscriptions::complete(context, months, plan, contacts.clone(), &work).await?),
-        false => None,
-    };
-    let conversation_totals = if plan.has_conversations { conversation_totals(context).await } else { None };
-    let is_month_end = |cohort: &PlannedCohort| {
-        let at = streams[cohort.stream].part.record.observed_at;
-        plan.scope.spans.iter().any(|span| basis_at(at, span, context.settings.job.grace) == Basis::MonthEnd)
-    };
-    let vanished = match plan.cohorts.iter().any(is_month_end) {
-        true => vanished::ask(context, months, plan, contacts, &work).await?,
-        false => None,
-    };
-    Ok(Fetched { streams, tag_dates, subscriptions, vanished, conversation_totals })
+    let mut fetched = Fetched { streams, tag_dates: None, subscriptions: None, vanished: None, conversation_totals: None };
+    if accepts_incomplete || fetched.incomplete().next().is_none() {
+        fetched.ask_about_contacts(context, plan, &work).await?;
+    }
+    Ok(fetched)
 }
 
 /// The number of requests of [`conversation_totals`].
@@ -160,6 +147,33 @@ impl FetchedStream {
 }
 
 impl Fetched {
+    /// Asks what the streams do not say: about contacts one by one, and for a second count of the conversations. Not for a month that is not
+    /// published: then the spool of everyone may be gone.
+    async fn ask_about_contacts(&mut self, context: &Context, plan: &Plan, work: &Path) -> Result<(), JobError> {
+        let months = plan.scope.months;
+        let part = |stream: usize| &self.streams[stream].part;
+        if plan.has_tag_dates {
+            let tags = plan.tag_cohorts().map(|cohort| part(cohort.stream).clone()).collect();
+            self.tag_dates = Some(tag_dates::fetch(context, months, tags, work).await?);
+        }
+        let of_contacts = self.streams.iter().filter(|stream| stream.kind != StreamKind::Conversations);
+        let contacts: Vec<SpooledStream> = of_contacts.map(|stream| stream.part.clone()).collect();
+        if plan.has_subscriptions {
+            self.subscriptions = Some(subscriptions::complete(context, months, plan, contacts.clone(), work).await?);
+        }
+        let is_month_end = |cohort: &PlannedCohort| {
+            let at = part(cohort.stream).record.observed_at;
+            plan.scope.spans.iter().any(|span| basis_at(at, span, context.settings.job.grace) == Basis::MonthEnd)
+        };
+        if plan.cohorts.iter().any(is_month_end) {
+            self.vanished = vanished::ask(context, months, plan, contacts, work).await?;
+        }
+        if plan.has_conversations {
+            self.conversation_totals = conversation_totals(context).await;
+        }
+        Ok(())
+    }
+
     pub(super) fn streams(&self) -> &[FetchedStream] {
         &self.streams
     }

@@ -330,7 +330,7 @@ impl Plan {
             let sized: Vec<(usize, u64)> = groups.filter_map(|(list, stream)| Some((list, stream.size?))).collect();
             // As in a run, this is estimated from the first page of everyone.
             let (truncated_tags, cut) = if lists_all_groups { (0.0, 0.0) } else { first_page(client).await? };
-            if self.has_subscriptions {
+            if self.may_cut_subscriptions() {
                 self.expected_cut_subscriptions = (everyone as f64 * cut).ceil() as u64;
             }
             for list in self.choose_strategy(sized, everyone, truncated_tags, &context.settings) {

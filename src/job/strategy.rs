@@ -26,7 +26,7 @@ pub(super) fn membership_strategy(pages: u64, totals: u64, contacts: u64) -> Mem
 /// The expected share of contacts whose subscriptions the API cut, estimated from a page.
 pub(super) fn expected_cut_subscriptions(page: &[Contact]) -> f64 {
     let is_cut = |contact: &&Contact| contact.subscriptions.as_ref().is_some_and(|own| !own.is_complete);
-    page.iter().filter(is_cut).count() as f64 / page.len().max(1) as f64
+    (page.iter().filter(is_cut).count() as f64 + EXPECTED_TRUNCATED * EXPECTED_WEIGHT) / (page.len() as f64 + EXPECTED_WEIGHT)
 }
 
 /// The expected share of contacts whose own list of tags is truncated, estimated from a page.

@@ -12,7 +12,17 @@ use reports::rules::Reference;
 /// The choices of contacts whose record has not all of them.
 const CHOICES: Question = Question { name: "subscriptions", about: "the subscriptions of contacts" };
 
+/// The record of a contact has at most so many choices of each kind.
+const LISTED: usize = 10;
+
 impl Plan {
+    /// Whether a contact may have more choices of a kind than its record has: the workspace has so many types.
+    pub fn may_cut_subscriptions(&self) -> bool {
+        let of_kind = |kind: &str| self.subscription_types.iter().filter(|of| of.consent_type.as_deref() == Some(kind)).count();
+        let is_unknown = self.subscription_types.is_empty() || self.subscription_types.iter().any(|of| of.consent_type.is_none());
+        self.has_subscriptions && (is_unknown || ["opt_out", "opt_in"].iter().any(|kind| of_kind(kind) > LISTED))
+    }
+
     /// Requests the types of subscriptions. Their names only make the reports easier to read, so a failure does not end the run.
     pub(super) async fn find_subscription_types(&mut self, context: &Context) {
         let job = &context.settings.job;

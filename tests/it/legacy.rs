@@ -287,7 +287,7 @@ fn a_list_of_1x_that_never_comes_whole_is_6_and_shows_nothing() {
 fn conversations_are_read_back_to_the_months_beginning_and_no_further() {
     let simulator = Simulator::at(AUGUST.as_of, &[]);
     let by_number =
-        |request: &Request| (request.path() == "/conversations").then(|| request.parameter("page").unwrap().parse::<u64>().unwrap());
+        |request: &Request| (request.path() == "/conversations").then(|| request.parameter("page")?.parse::<u64>().ok()).flatten();
     let pages = |recorder: &Scripted| recorder.requests().iter().filter_map(by_number).max().unwrap();
     let plain = Scripted::before(simulator.address(), |_| None);
     let expected = observed(&plain.base_url, asked_in("1.4", plain_job()));

@@ -46,6 +46,15 @@ impl Request {
         listed.or_else(|| self.json()["pagination"]["per_page"].as_u64())
     }
 
+    /// Whether this asks for the number of all conversations, which a run compares with another source.
+    pub(crate) fn is_conversation_total(&self) -> bool {
+        match self.path() {
+            "/conversations/search" => self.json()["query"]["value"] == 0,
+            "/conversations" => self.parameter("per_page").as_deref() == Some("1") && self.parameter("page").is_none(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn cursor(&self) -> Option<String> {
         let searched = || Some(self.json()["pagination"]["starting_after"].as_str()?.to_string());
         self.parameter("starting_after").or_else(searched)
@@ -56,7 +65,7 @@ impl Request {
     pub(crate) fn stream(&self) -> Option<String> {
         match (self.method.as_str(), self.path()) {
             ("GET", "/contacts") => Some("population".to_string()),
-            ("POST", "/conversations/search") => Some("conversations".to_string()),
+            ("POST", "/conversations/search") if !self.is_conversation_total() => Some("conversations".to_string()),
             ("POST", "/contacts/search") => {
                 let query = &self.json()["query"];
                 let kind = query["field"].as_str()?.strip_suffix("_id")?;
