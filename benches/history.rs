@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use archive::publish::Staging;
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Manifest};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, MEMBERS, Manifest, SUBSCRIPTION_TYPES, SUBSCRIPTIONS};
 use archive::table::{ROW_GROUP_ROWS, Table, instants, write_parquet};
 use archive::{Archive, Section};
 use chrono::{DateTime, Duration, Utc};
@@ -167,12 +167,15 @@ struct Person {
     plan: usize,
     seats: u32,
     is_unsubscribed: bool,
+    /// The type of subscription that the contact opted out of.
+    opted_out: Option<usize>,
     /// In order.
     groups: Vec<u16>,
 }
 
 const COUNTRIES: &[&str] = &["Ireland", "Brazil", "Germany", "France", "Japan", "Kenya", "India", "Canada", "Chile", "Norway"];
 const BROWSERS: &[&str] = &["chrome", "firefox", "safari", "edge"];
+const SUBSCRIPTION_NAMES: &[&str] = &["News", "Tips", "Offers", "Events", "Surveys"];
 const PLANS: &[&str] = &["free", "pro", "team", "enterprise"];
 
 impl World {
@@ -200,6 +203,7 @@ impl World {
             plan: random.random_range(0..PLANS.len()),
             seats: random.random_range(1..200),
             is_unsubscribed: random.random_bool(0.05),
+            opted_out: random.random_bool(0.15).then(|| random.random_range(0..SUBSCRIPTION_NAMES.len())),
             groups,
         }
     }
@@ -233,7 +237,16 @@ impl World {
             let people: Vec<&Person> = part.iter().map(|index| &self.people[*index]).collect();
             put(&mut staging, &CONTACTS, index, contacts(&people)?)?;
             put(&mut staging, &ATTRIBUTES, index, attributes(&people)?)?;
+            put(&mut staging, &SUBSCRIPTIONS, index, subscriptions(&people)?)?;
         }
+        let numbers = (0..SUBSCRIPTION_NAMES.len()).map(|number| number.to_string());
+        let types = df!(
+            "subscription_id" => numbers.collect::<Vec<_>>(),
+            "name" => SUBSCRIPTION_NAMES,
+            "consent_type" => vec!["opt_out"; SUBSCRIPTION_NAMES.len()],
+            "state" => vec!["live"; SUBSCRIPTION_NAMES.len()],
+        )?;
+        put(&mut staging, &SUBSCRIPTION_TYPES, 0, types)?;
         let mut cohorts = Vec::new();
         for group in 0..self.groups {
             let members: Vec<&str> = order
@@ -249,6 +262,8 @@ impl World {
                 configured: format!("id:{group}"),
                 basis: "month_end".to_string(),
                 observed_at,
+                created_at: None,
+                updated_at: None,
                 members: members.len() as u64,
                 announced: Some(members.len() as u64),
             });
@@ -285,6 +300,8 @@ impl World {
             population: "everyone".to_string(),
             replaces: None,
             conversations: true,
+            subscriptions: true,
+            vanished: None,
             cohorts,
             identifiers: "keep".to_string(),
             email_hash: None,
@@ -323,6 +340,12 @@ fn contacts(people: &[&Person]) -> Result<DataFrame, Failure> {
         "marked_email_as_spam" => vec![false; people.len()],
     )?;
     Ok(frame.hstack(&[instants("created_at", people.iter().map(|person| Some(person.created_at)))])?)
+}
+
+fn subscriptions(people: &[&Person]) -> Result<DataFrame, Failure> {
+    let choices = people.iter().filter_map(|person| Some((person.id.as_str(), person.opted_out?.to_string())));
+    let (contacts, numbers): (Vec<&str>, Vec<String>) = choices.unzip();
+    Ok(df!("state" => vec!["opted_out"; contacts.len()], "contact_id" => contacts, "subscription_id" => numbers)?)
 }
 
 fn attributes(people: &[&Person]) -> Result<DataFrame, Failure> {

@@ -29,7 +29,7 @@ pub struct RequestError {
     /// `GET`, `POST` or `DELETE`.
     pub method: &'static str,
     /// The path, without ids of contacts.
-    pub path: String,
+    pub path: Box<str>,
     /// The number of times that the request was sent.
     pub attempts: u32,
     /// The time from the first attempt to the failure of the last.
@@ -48,13 +48,13 @@ pub enum Failure {
     /// The request did not get through the proxy.
     Proxy(ProxyFailure),
     /// A status other than 200. `canonical` is the ID of the contact into which the requested one was merged.
-    Status { status: u16, code: Option<String>, request_id: Option<String>, canonical: Option<String> },
+    Status { status: u16, code: Option<String>, request_id: Option<Box<str>>, canonical: Option<Box<str>> },
     /// Status 200 with an empty body.
     Empty,
     /// Status 200, but the body is not a JSON object. It is truncated, or it is the HTML page of a proxy.
     Unreadable(String),
     /// Status 200 with an error as its body.
-    ErrorList { code: Option<String>, request_id: Option<String> },
+    ErrorList { code: Option<String>, request_id: Option<Box<str>> },
     /// Status 200 and JSON, but not as the API documents it. For example, a list is missing, or a row has no id.
     Undocumented { path: String },
     /// A list that is documented as unpaged came in pages, and its next page cannot be requested.
@@ -275,7 +275,7 @@ impl fmt::Display for Failure {
     }
 }
 
-fn write_with_ids(f: &mut fmt::Formatter<'_>, what: &str, code: &Option<String>, request_id: &Option<String>) -> fmt::Result {
+fn write_with_ids(f: &mut fmt::Formatter<'_>, what: &str, code: &Option<String>, request_id: &Option<Box<str>>) -> fmt::Result {
     f.write_str(what)?;
     if let Some(code) = code {
         write!(f, " `{code}`")?;

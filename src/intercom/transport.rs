@@ -282,7 +282,7 @@ impl Transport {
                 Verdict::Retry(_) | Verdict::GiveUp => {
                     let (path, elapsed) = (request.path.clone(), begun.elapsed());
                     let after_success = context.had_success;
-                    return Err(RequestError { method, path, attempts: attempt, elapsed, failure, after_success });
+                    return Err(RequestError { method, path: path.into(), attempts: attempt, elapsed, failure, after_success });
                 }
             }
         }
@@ -314,7 +314,14 @@ impl Transport {
                 ListNext::End | ListNext::With(..) | ListNext::Unknown => {
                     let (method, path) = (request.method.name(), request.path.clone());
                     let failure = Failure::Paged { page: page + 1 };
-                    return Err(RequestError { method, path, attempts: 1, elapsed: begun.elapsed(), failure, after_success: true });
+                    return Err(RequestError {
+                        method,
+                        path: path.into(),
+                        attempts: 1,
+                        elapsed: begun.elapsed(),
+                        failure,
+                        after_success: true,
+                    });
                 }
             };
         }
@@ -382,9 +389,9 @@ impl Transport {
         let error = self.decoding.run(body, wire::error_body).await.unwrap_or_default();
         // A proxy or gateway may send the token back.
         let token = self.token.expose_secret();
-        let is_harmless = |text: &String| token.len() < SHORTEST_SECRET || !text.contains(token);
-        let code = error.code.filter(is_harmless);
-        let request_id = error.request_id.or(request_id).filter(is_harmless);
+        let is_harmless = |text: &str| token.len() < SHORTEST_SECRET || !text.contains(token);
+        let code = error.code.filter(|code| is_harmless(code));
+        let request_id = error.request_id.or(request_id).filter(|id| is_harmless(id));
         let failure = Failure::Status { status, code, request_id, canonical };
         Err((failure, retry_after.filter(|_| status == 429 || status == 503)))
     }
@@ -442,16 +449,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The id of the contact into which the requested one was merged: `Link: </contacts/{id}>; rel="canonical"`.
-fn canonical_contact(headers: &HeaderMap) -> Option<String> {
+fn canonical_contact(headers: &HeaderMap) -> Option<Box<str>> {
     let links = headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok()).flat_map(|links| links.split(','));
     links.filter(|link| link.contains("canonical")).find_map(|link| {
         let (address, _) = link.split_once('<')?.1.split_once('>')?;
         let (_, id) = address.rsplit_once("/contacts/")?;
-        wire::is_id(id).then(|| id.to_string())
+        wire::is_id(id).then(|| id.into())
     })
 }
 
 /// Intercom's id of the request. `None` if there is none, or if it cannot be printed safely.
-fn request_id(headers: &HeaderMap) -> Option<String> {
-    wire::plain_token(headers.get("x-request-id")?.to_str().ok()?)
+fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
+    wire::plain_token(headers.get("x-request-id")?.to_str().ok()?).map(String::into_boxed_str)
 }

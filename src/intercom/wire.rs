@@ -39,7 +39,7 @@ pub(super) enum DecodeError {
     #[error("JSON that is not as documented at `{path}`")]
     Shape { path: String },
     #[error("the body of an error")]
-    ErrorList { code: Option<String>, request_id: Option<String> },
+    ErrorList { code: Option<String>, request_id: Option<Box<str>> },
 }
 
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
@@ -126,7 +126,7 @@ pub(super) fn shape(path: impl Into<String>) -> DecodeError {
 #[derive(Default)]
 pub(super) struct ApiError {
     pub code: Option<String>,
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
 }
 
 /// Code and request id of an error body of any kind. Messages are left out, because they may quote data.
@@ -137,7 +137,10 @@ pub(super) fn error_body(body: &[u8]) -> ApiError {
     // Old versions have `type` where later ones have `code`.
     let code = || first.and_then(|error| text(error.get("code")).or_else(|| text(error.get("type"))));
     let message = first.and_then(|error| error.get("message")).and_then(serde_json::Value::as_str);
-    ApiError { code: message.and_then(code_of_message).or_else(code), request_id: text(value.get("request_id")) }
+    ApiError {
+        code: message.and_then(code_of_message).or_else(code),
+        request_id: text(value.get("request_id")).map(String::into_boxed_str),
+    }
 }
 
 /// The error in the body of a response with status 200. An `error.list` with an empty `data` is an error, not an empty list. `None` if the

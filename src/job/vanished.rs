@@ -46,7 +46,7 @@ pub(super) async fn ask(
     let Some((month, _)) = plan.vanished_from else { return Ok(None) };
     let archive = context.archive.clone();
     let everyone = streams.clone();
-    let missing = joined(tokio::task::spawn_blocking(move || Ok(missing_members(&archive, month, &streams)?)).await)?;
+    let missing = joined(tokio::task::spawn_blocking(move || missing_members(&archive, month, &streams)).await)?;
     let Some(missing) = missing else { return Ok(None) };
     let most = usize::try_from(context.settings.job.vanished_max).unwrap_or(usize::MAX);
     let wanted: BTreeSet<String> = missing.iter().take(most).cloned().collect();

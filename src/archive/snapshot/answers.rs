@@ -133,9 +133,12 @@ impl Answer for Subscription {
     }
 }
 
-/// The choices of each contact that was asked for, with the names of the choices.
-pub(super) fn subscriptions(folder: &Path) -> Result<HashMap<String, Vec<(CompactString, &'static str)>>, SnapshotError> {
-    let mut all: HashMap<String, Vec<(CompactString, &'static str)>> = HashMap::new();
+/// The own choices of each contact that was asked for, by its ID: the subscription's ID, and the text of the choice.
+pub(super) type ChoicesByContact = HashMap<String, Vec<(CompactString, &'static str)>>;
+
+/// The own choices in all chunks of a folder.
+pub(super) fn subscriptions(folder: &Path) -> Result<ChoicesByContact, SnapshotError> {
+    let mut all = ChoicesByContact::new();
     for rows in frames::<Subscription>(folder)? {
         let text = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(reading);
         let (ids, states) = (text(OWN_SUBSCRIPTIONS.columns[1].name)?, text(OWN_SUBSCRIPTIONS.columns[2].name)?);

@@ -1,11 +1,11 @@
 //! The contacts' choices about subscriptions, from the streams to the snapshot.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use compact_str::CompactString;
 use polars::prelude::*;
 
+use super::answers::ChoicesByContact;
 use super::assemble::SpooledStream;
 use super::chunks::Spooled;
 use super::parts::write_part;
@@ -25,7 +25,7 @@ pub struct ObservedSubscriptions {
 
 /// Completes the choices that the API cut.
 pub(super) struct Completion {
-    answers: HashMap<String, Vec<(CompactString, &'static str)>>,
+    answers: ChoicesByContact,
     /// The contacts whose choices stay incomplete.
     pub left: BTreeSet<String>,
 }

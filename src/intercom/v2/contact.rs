@@ -57,7 +57,7 @@ impl V2 {
             };
             let next = match &error.failure {
                 Failure::Status { status: 404, .. } => return Ok(fate),
-                Failure::Status { status: 410, canonical, .. } => canonical.clone(),
+                Failure::Status { status: 410, canonical, .. } => canonical.as_deref().map(str::to_string),
                 _ => return Err(error),
             };
             // Without a link, the record is gone and nothing goes on.

@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_columns_are_those_of_the_table() {
-        let found = Company::columns(&[]).unwrap();
+        let found = Company::columns(&[], &[]).unwrap();
         let conformed = COMPANIES.conform(&found).unwrap();
         assert_eq!((found.get_column_names(), found.dtypes()), (conformed.get_column_names(), conformed.dtypes()));
     }
