@@ -85,7 +85,7 @@ impl History {
     /// When its manifest is damaged.
     pub fn open(archive: &Archive, month: Month) -> Result<Option<History>, Damage> {
         let Some(read) = archive.manifest(Section::History, month)? else { return Ok(None) };
-        let Ok(manifest) = read.parse::<HistoryManifest>() else { return Ok(None) };
+        let Some(manifest) = read.parse_known::<HistoryManifest>()? else { return Ok(None) };
         if manifest.format != FORMAT {
             return Ok(None);
         }

@@ -73,8 +73,11 @@ pub fn standing(archive: &Archive, month: Month, source: &ReportSource, reads_al
         Err(damage) if damage.is_unreachable() => return Err(damage),
         Err(damage) => return Ok(Standing::Damaged(vec![damage.problem])),
     };
-    let Some(manifest) = read.parse::<ReportManifest>().ok().filter(|manifest| manifest.format == FORMAT && manifest.built_from == *source)
-    else {
+    let manifest = match read.parse_known::<ReportManifest>() {
+        Ok(manifest) => manifest,
+        Err(damage) => return Ok(Standing::Damaged(vec![damage.problem])),
+    };
+    let Some(manifest) = manifest.filter(|manifest| manifest.format == FORMAT && manifest.built_from == *source) else {
         return Ok(Standing::OutOfDate);
     };
     let problems = match read.files(&manifest.files) {

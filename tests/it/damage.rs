@@ -295,3 +295,20 @@ fn a_manifest_carries_its_own_checksum() {
         assert_eq!(manifest(&folder)["checksum"], Value::from(&last[15..79]));
     }
 }
+
+#[test]
+fn a_manifest_that_is_not_json_is_damaged_and_not_of_another_version() {
+    let whole = published(two_months());
+    for section in ["history", "reports"] {
+        let place = Place::with(two_months());
+        let path = place.job_folder().join(section).join("run_month=2026-08/manifest.json");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen(",\n  \"checksum\"", "\n  \"checksum\"", 1)).unwrap();
+        let rebuilt = offline(&place, "report", &["--all"]);
+        rebuilt.check_code(0);
+        let is_said =
+            ["of 2026-08 is damaged and is rebuilt", "manifest.json is not JSON"].iter().all(|part| rebuilt.stderr.contains(part));
+        assert!(is_said, "{section}: {}", rebuilt.stderr);
+        check_same(&published(&place.job_folder()), &whole, section);
+    }
+}

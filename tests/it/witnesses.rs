@@ -426,3 +426,28 @@ fn conversations_keep_who_takes_part() {
         assert!(opener.is_none_or(|opener| contacts.split(' ').any(|contact| contact == opener)), "{contacts}");
     }
 }
+
+#[test]
+fn a_second_count_of_the_conversations_is_compared_with_what_was_read() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    // Within the tolerance, and beyond it.
+    for (share, is_found) in [(2_000, false), (20, true)] {
+        let address = simulator.address().to_string();
+        let recorder = Scripted::before(simulator.address(), move |request| {
+            (request.path() == "/conversations" && request.is_conversation_total()).then(|| {
+                changed(&address, request, |page| {
+                    let total = page["total_count"].as_u64().unwrap();
+                    page["total_count"] = json!(total + total.div_ceil(share));
+                })
+            })
+        });
+        let (place, program) = july(&recorder.base_url, &plain_job());
+        program.succeed();
+        let found = finding(&place, "2026-07", "conversations_behind", "conversations");
+        assert_eq!(found.is_some(), is_found, "{share}");
+        if let Some((severity, value, expected)) = found {
+            let (value, expected): (u64, u64) = (value.parse().unwrap(), expected.parse().unwrap());
+            assert_eq!((severity.as_str(), expected), ("warning", value + value.div_ceil(share)));
+        }
+    }
+}

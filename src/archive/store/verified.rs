@@ -79,6 +79,18 @@ impl ReadManifest {
         &self.bytes
     }
 
+    /// The manifest; `None` if it is JSON of another shape. Another version of the program may have written that.
+    ///
+    /// # Errors
+    /// When the manifest is not JSON.
+    pub fn parse_known<T: DeserializeOwned>(&self) -> Result<Option<T>, Damage> {
+        match self.parse() {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(error) if error.is_data() => Ok(None),
+            Err(_) => Err(self.damage("is not JSON")),
+        }
+    }
+
     /// # Errors
     /// When the manifest is not JSON of that shape.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
