@@ -19,6 +19,8 @@ pub(super) struct Question {
     pub name: &'static str,
     /// For error messages: "the dates of tags".
     pub about: &'static str,
+    /// Whether a month can be published without the answer about a contact, if the API refuses the request.
+    pub is_optional: bool,
 }
 
 /// Asks about contacts, each once, for all streams that need the answers.
@@ -34,6 +36,7 @@ struct SoFar<A> {
     answers: Answers<A>,
     wanted: u64,
     asked: u64,
+    is_refused: bool,
 }
 
 impl<A> Clone for ContactRequests<A> {
@@ -49,7 +52,7 @@ impl<A: Answer> ContactRequests<A> {
         let folder = work.join(question.name);
         let opening = folder.clone();
         let answers = joined(tokio::task::spawn_blocking(move || Ok(Answers::open(opening)?)).await)?;
-        let so_far = Arc::new(Mutex::new(SoFar { answers, wanted: 0, asked: 0 }));
+        let so_far = Arc::new(Mutex::new(SoFar { answers, wanted: 0, asked: 0, is_refused: false }));
         Ok(ContactRequests { context: context.clone(), months, question, folder, so_far })
     }
 
@@ -60,8 +63,8 @@ impl<A: Answer> ContactRequests<A> {
     }
 
     /// Asks about these contacts, except those already asked for. `ask` returns the answer about a contact; `None` if there is none, so that
-    /// a later run asks again.
-    pub(super) async fn ask<F>(&self, contacts: &BTreeSet<String>, ask: impl Fn(String) -> F) -> Result<(), JobError>
+    /// a later run asks again. Returns how many of those that were asked for have no answer.
+    pub(super) async fn ask<F>(&self, contacts: &BTreeSet<String>, ask: impl Fn(String) -> F) -> Result<u64, JobError>
     where
         F: Future<Output = Result<Option<Vec<A>>, RequestError>>,
     {
@@ -80,10 +83,17 @@ impl<A: Answer> ContactRequests<A> {
             async move { (id, answer.await) }
         });
         let mut answers = stream::iter(asks).buffer_unordered(self.context.settings.intercom.max_concurrency);
+        let mut unanswered = 0;
         while let Some((id, answer)) = answers.next().await {
             let mut so_far = self.lock();
             let answer = match answer {
                 Ok(answer) => answer,
+                Err(error) if self.question.is_optional && error.is_rejected_after_success() => {
+                    if !std::mem::replace(&mut so_far.is_refused, true) {
+                        tracing::warn!(%error, "{}: the API refused a request; the run goes on without the answer", self.question.about);
+                    }
+                    None
+                }
                 Err(source) => {
                     // Answers so far are kept.
                     so_far.answers.flush()?;
@@ -91,15 +101,16 @@ impl<A: Answer> ContactRequests<A> {
                     return Err(JobError::Fetch { months: self.months, stream, source: source.into() });
                 }
             };
-            if let Some(answer) = answer {
-                so_far.answers.push(id, answer)?;
+            match answer {
+                Some(answer) => so_far.answers.push(id, answer)?,
+                None => unanswered += 1,
             }
             so_far.asked += 1;
             let event = Event::Page { stream: self.question.name.to_string(), rows: so_far.asked, total: Some(so_far.wanted) };
             drop(so_far);
             (self.context.observer)(event);
         }
-        Ok(())
+        Ok(unanswered)
     }
 
     /// The folder of the answers, after the last request.

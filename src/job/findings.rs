@@ -31,8 +31,8 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
         findings.extend(oddities(stream).into_iter().filter(|finding| !is_repetition || finding.check_name == "tag_unconfirmed"));
     }
     if let Some(vanished) = fetched.vanished().filter(|vanished| vanished.not_asked > 0) {
-        let detail = "members of the last month that are in no list any more and were not asked for, because they are more than `vanished_max`: \
-                      whether they were deleted or merged into another contact is unknown";
+        let detail = "members of the last month that are in no list any more and were not asked for, because they are more than \
+                      `vanished_max` or the API refused the request: whether they were deleted or merged into another contact is unknown";
         findings.push(Finding::warning("vanished_not_asked", "contacts", detail).value(vanished.not_asked).expected(0));
     }
     findings.extend(fetched.conversation_totals.and_then(|totals| conversations_behind(totals, tolerance)));

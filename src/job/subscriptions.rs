@@ -10,7 +10,7 @@ use domain::{Months, Subscription};
 use reports::rules::Reference;
 
 /// The choices of contacts whose record has not all of them.
-const CHOICES: Question = Question { name: "subscriptions", about: "the subscriptions of contacts" };
+const CHOICES: Question = Question { name: "subscriptions", about: "the subscriptions of contacts", is_optional: true };
 
 /// The record of a contact has at most so many choices of each kind.
 const LISTED: usize = 10;

@@ -9,7 +9,7 @@ use archive::snapshot::{SpooledStream, members_of};
 use domain::{Months, TagDate};
 
 /// The tags of contacts, with their dates.
-pub(super) const TAG_DATES: Question = Question { name: "tag_dates", about: "the dates of tags" };
+pub(super) const TAG_DATES: Question = Question { name: "tag_dates", about: "the dates of tags", is_optional: false };
 
 /// Requests the tags of each member of these tags that was not requested yet. Returns the folder of the answers.
 pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<SpooledStream>, work: &Path) -> Result<PathBuf, JobError> {
@@ -60,7 +60,7 @@ impl TagRequests {
             let tags = client.tag_dates(&id).await?;
             Ok((tags.is_some() || gone == Gone::HaveNoTags).then(|| tags.unwrap_or_default()))
         };
-        self.requests.ask(contacts, ask).await
+        self.requests.ask(contacts, ask).await.map(drop)
     }
 
     /// The folder of the answers, after the last request.

@@ -11,7 +11,7 @@ use archive::snapshot::{SpooledStream, Vanished, contact_ids, missing_in};
 use domain::{Basis, Fate, IdSet, Month, Months};
 use reports::history::{History, RULE_MEMBERS};
 
-const FATES: Question = Question { name: "vanished", about: "the members of the last month that are gone" };
+const FATES: Question = Question { name: "vanished", about: "the members of the last month that are gone", is_optional: true };
 
 /// What was asked about the members that are gone.
 #[derive(Clone, Debug)]
@@ -50,9 +50,8 @@ pub(super) async fn ask(
     let Some(missing) = missing else { return Ok(None) };
     let most = usize::try_from(context.settings.job.vanished_max).unwrap_or(usize::MAX);
     let wanted: BTreeSet<String> = missing.iter().take(most).cloned().collect();
-    let counts = Vanished { asked: wanted.len() as u64, not_asked: (missing.len() - wanted.len()) as u64 };
-    if counts.asked > 0 {
-        tracing::info!("{} members of {month} are in no list any more; asking what became of {}", missing.len(), counts.asked);
+    if !wanted.is_empty() {
+        tracing::info!("{} members of {month} are in no list any more; asking what became of {}", missing.len(), wanted.len());
     }
     let requests: ContactRequests<Fate> = ContactRequests::open(context, months, work, FATES).await?;
     let known = joined(tokio::task::spawn_blocking(move || all_contacts(&everyone)).await)?;
@@ -61,7 +60,8 @@ pub(super) async fn ask(
         let fate = client.fate(&id, &|id| known.contains(id)).await?;
         Ok(fate.map(|fate| vec![fate]))
     };
-    requests.ask(&wanted, ask).await?;
+    let asked = wanted.len() as u64 - requests.ask(&wanted, ask).await?;
+    let counts = Vanished { asked, not_asked: missing.len() as u64 - asked };
     Ok(Some(Asked { answers: requests.end()?, counts }))
 }
 

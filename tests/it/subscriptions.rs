@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::fixture::plain_job;
 use crate::support::job::{Job, Place};
 use crate::support::program::{ask, observe, on, run};
-use crate::support::scripted::Scripted;
+use crate::support::scripted::{Reply, Request, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tables::{Cell, Row, text};
 use crate::support::truth::{AUGUST, JULY, Month};
@@ -84,7 +84,7 @@ fn choices_are_those_of_the_workspace_and_a_mailing_that_many_leave_is_found() {
     let summary = &summary[&vec![ACTIVE.to_string()]];
     assert_eq!((&emails["opted_out"], &emails["newly_opted_out"]), (&summary["unsubscribed"], &summary["newly_unsubscribed"]));
     let page = std::fs::read_to_string(place.reports("2026-08").join("report.html")).unwrap();
-    assert!(page.contains("Subscriptions left") && page.contains("Product news"));
+    assert!(page.contains("Unsubscribed from …") && page.contains("Product news"));
 }
 
 fn members_of(place: &Place, of: &Month, key: &str) -> BTreeSet<String> {
@@ -121,6 +121,21 @@ fn a_run_asks_for_the_choices_that_were_cut_and_for_nothing_if_they_are_not_want
     assert_eq!(paths, Vec::<String>::new());
     assert!(!place.snapshot(JULY.name).join("subscriptions").exists());
     assert_eq!(place.manifest(JULY.name).get("subscriptions"), None);
+}
+
+#[test]
+fn a_month_is_published_without_the_choices_that_the_api_refuses_to_give() {
+    let simulator = Simulator::at(JULY.as_of, WORLD);
+    let refused = |request: &Request| request.path().ends_with("/subscriptions").then(|| Reply::text(422, "application/json", "{}"));
+    let recorder = Scripted::before(simulator.address(), refused);
+    let place = Place::new();
+    run(&place.job(&plain_job(), &recorder.base_url), &["--as-of", JULY.as_of]).succeed();
+    let asked: BTreeSet<String> =
+        recorder.requests().iter().map(|request| request.path().to_string()).filter(|path| path.ends_with("/subscriptions")).collect();
+    let findings = place.report(JULY.name, "data_quality").rows_by_name();
+    let said = findings.iter().find(|row| row["check_name"] == text("subscriptions_cut")).unwrap();
+    assert_eq!(said["value"], text(&asked.len().to_string()));
+    assert!(!place.snapshot_table(JULY.name, "subscriptions").rows_by_name().is_empty());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::support::fixture::plain_job;
 use crate::support::http;
 use crate::support::job::{Job, Place, texts};
 use crate::support::program::{on, run};
-use crate::support::scripted::Scripted;
+use crate::support::scripted::{Reply, Request, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tables::{Cell, Row, text};
 use crate::support::truth::{AUGUST, JULY, Month, SEPTEMBER, instant};
@@ -157,6 +157,24 @@ fn no_more_than_the_job_allows_are_asked_for_and_the_fates_are_null_then() {
     let summary = summary(&place, &AUGUST);
     assert!(summary.values().all(|row| row["departed_gone"] != Cell::Null));
     assert!(summary.values().any(|row| row["departed_merged"] == Cell::Null && row["departed_deleted"] == Cell::Null));
+}
+
+#[test]
+fn a_month_is_published_without_the_fates_that_the_api_refuses_to_give() {
+    let place = Place::new();
+    let job = job("2.16");
+    month(&place, &job, &JULY);
+    let simulator = Simulator::at(AUGUST.as_of, WORLD);
+    let refused = |request: &Request| is_of_one_contact(request.path()).then(|| Reply::text(422, "application/json", "{}"));
+    let recorder = Scripted::before(simulator.address(), refused);
+    let finished = run(&place.job(&job, &recorder.base_url), &["--as-of", AUGUST.as_of]).finish();
+    finished.check_code(0);
+    assert_eq!(finished.stderr.matches("the API refused a request").count(), 1, "{}", finished.stderr);
+    let counts = &place.manifest(AUGUST.name)["vanished"];
+    assert!(counts["asked"] == 0 && counts["not_asked"].as_u64().unwrap() > 1, "{counts}");
+    let findings = place.report(AUGUST.name, "data_quality").rows_by_name();
+    assert!(findings.iter().any(|row| row["check_name"] == text("vanished_not_asked")));
+    assert!(summary(&place, &AUGUST).values().any(|row| row["departed_merged"] == Cell::Null && row["departed_gone"] != Cell::Null));
 }
 
 #[test]

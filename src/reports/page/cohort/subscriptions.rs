@@ -28,7 +28,7 @@ struct OfType {
 
 /// `rows` are the history's `opt_outs`.
 pub(super) fn figure(rows: Rows<'_>, until: Month, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
-    let title = "Subscriptions left";
+    let title = "Unsubscribed from …";
     let mut types: BTreeMap<&str, OfType> = BTreeMap::new();
     for row in of_cohort(rows, cohort)? {
         let id = rows.text("subscription_id", row)?;
