@@ -36,8 +36,8 @@ pub use assemble::{Assembly, Cohort, SpooledStream, Written, members_of, missing
 pub use chunks::{Spooled, is_readable};
 pub use columns::contact_columns;
 pub use derive::{DerivedTag, derive_members, truncated_tags};
-pub use forget::people_with_email;
 pub(crate) use forget::{forget_in_stream, people_in_stream_with_email, without_people};
+pub use forget::{merged, people_with_email};
 pub use manifest::{CohortEntry, Finding, Manifest, Severity, Vanished};
 pub use own_lists::{Comparison, Searched, compare};
 pub use record::{Progress, StreamRecord, load_progress, load_stream};

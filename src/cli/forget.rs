@@ -43,7 +43,7 @@ fn text(forgotten: &Forgotten) -> String {
     }
     if forgotten.people > 1 {
         text.push_str(&format!(
-            "contacts                    {} (all that ever had the address, and those of an interrupted call)\n",
+            "contacts                    {} (all that ever had the address, that were merged with one of them, or that are of an interrupted call)\n",
             forgotten.people
         ));
     }

@@ -141,6 +141,7 @@ pub async fn check(survey: Survey, clock: &Clock) -> Vec<Finding> {
             }
             let planned = groups::check(client, &settings.job, answers, &prior_month, &mut findings).await;
             groups::check_profile(&settings.job, answers, &mut findings);
+            groups::check_subscriptions(&settings.job, answers, &mut findings);
             planned
         }
         _ => {

@@ -33,7 +33,9 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
     if let Some(vanished) = fetched.vanished().filter(|vanished| vanished.not_asked > 0) {
         let detail = "members of the last month that are in no list any more and were not asked for, because they are more than \
                       `vanished_max` or the API refused the request: whether they were deleted or merged into another contact is unknown";
-        findings.push(Finding::warning("vanished_not_asked", "contacts", detail).value(vanished.not_asked).expected(0));
+        // None are wanted: then it is no surprise.
+        let finding = if settings.job.vanished_max == 0 { Finding::info } else { Finding::warning };
+        findings.push(finding("vanished_not_asked", "contacts", detail).value(vanished.not_asked).expected(0));
     }
     findings.extend(fetched.conversation_totals.and_then(|totals| conversations_behind(totals, tolerance)));
     if fetched.forgotten() > 0 {

@@ -11,7 +11,7 @@ use super::{DamagedMonth, JobError, Observer, Rebuilt, Refreshed, apply, work};
 use crate::privacy::{HASH_PREFIX, Privacy, same_address};
 use crate::settings::Settings;
 use archive::publish::PublishError;
-use archive::snapshot::{CONTACTS, people_with_email};
+use archive::snapshot::{CONTACTS, merged, people_with_email};
 use archive::store::{BucketError, OldVersions};
 use archive::{Archive, Section};
 use domain::{Month, Months};
@@ -26,7 +26,7 @@ pub enum Person {
 /// The result.
 #[derive(Debug, Default)]
 pub struct Forgotten {
-    /// The number of contact IDs that were searched for; 0 if no contact has the address.
+    /// The number of contact IDs that were searched for, with those that were merged; 0 if no contact has the address.
     pub people: usize,
     /// Months whose snapshots contained any of the persons.
     pub snapshots: Vec<Month>,
@@ -84,6 +84,7 @@ pub fn forget(
         Person::Contact(id) => BTreeSet::from([id.clone()]),
         Person::Email(address) => find(archive, privacy, address, &mut done)?,
     });
+    add_merged(archive, &mut people)?;
     done.people = people.len();
     if people.is_empty() {
         return Ok(done);
@@ -161,6 +162,29 @@ fn unfinished(archive: &Archive) -> Result<BTreeSet<String>, JobError> {
         Ok(journal) => Ok(journal.contact_ids),
         Err(_) => Err(JobError::DamagedJournal { path: archive.journal_path() }),
     }
+}
+
+/// Adds the other records of these persons: those that were merged into theirs, and those into which theirs were merged.
+fn add_merged(archive: &Archive, people: &mut BTreeSet<String>) -> Result<(), JobError> {
+    let mut pairs = Vec::new();
+    for (_, snapshot) in archive.snapshots()? {
+        match snapshot.and_then(|snapshot| merged(&snapshot)) {
+            Ok(found) => pairs.extend(found),
+            // The month is named when the persons are removed.
+            Err(error) if error.is_damage() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut known = 0;
+    while known < people.len() {
+        known = people.len();
+        for (from, into) in &pairs {
+            if people.contains(from) || people.contains(into) {
+                people.extend([from.clone(), into.clone()]);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The contacts that ever had this address. It is found in any spelling, also if addresses are hashed.

@@ -39,6 +39,7 @@ pub use output::{Format, Output};
 pub use privacy::{Identifiers, Privacy};
 pub use secrecy::SecretString;
 pub use setting::InForce;
+pub(crate) use setting::nearest;
 pub use token::{TOKEN_VARIABLE, TokenError, open_to_others, read_secret, read_token, token_origin};
 pub use zones::{Zones, zones};
 

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::contact_requests::{ContactRequests, Question};
 use super::plan::Plan;
+use super::settings::{Job, nearest};
 use super::{Context, JobError, joined};
 use archive::snapshot::{Finding, ObservedSubscriptions, SpooledStream, cut_subscriptions};
-use domain::{Months, Subscription};
-use reports::rules::Reference;
+use domain::{Months, Subscription, SubscriptionType, are_alike, did_you_mean};
 
 /// The choices of contacts whose record has not all of them.
 const CHOICES: Question = Question { name: "subscriptions", about: "the subscriptions of contacts", is_optional: true };
@@ -45,19 +45,23 @@ impl Plan {
                 return;
             }
         }
-        let is_known = |name: &str| self.subscription_types.iter().any(|of| of.name.as_deref().unwrap_or(&of.id) == name);
-        let references =
-            job.rules.iter().flat_map(|rule| rule.rule.condition.references().iter().map(|reference| (&rule.rule.name, reference)));
-        for (rule, reference) in references {
-            let Reference::Subscription { name, .. } = reference else { continue };
-            if !is_known(name) {
-                tracing::warn!("the rule `{rule}` names the subscription {name:?}, which the workspace does not have");
-                let detail =
-                    format!("the workspace has no type of subscription named {name:?}, so the condition never finds a choice about it");
-                self.findings.push(Finding::warning("subscription_unknown", format!("rule:{rule}"), detail));
-            }
+        for (rule, problem) in unknown_subscriptions(job, &self.subscription_types) {
+            tracing::warn!("the rule `{rule}`: {problem}");
+            self.findings.push(Finding::warning("subscription_unknown", format!("rule:{rule}"), problem));
         }
     }
+}
+
+/// The rules that name a type of subscription which the workspace does not have, each with a message.
+pub(super) fn unknown_subscriptions<'a>(job: &'a Job, types: &[SubscriptionType]) -> Vec<(&'a str, String)> {
+    let names: Vec<&str> = types.iter().map(|of| of.name.as_deref().unwrap_or(&of.id)).collect();
+    let unknown = job.subscriptions_in_rules().filter(|(_, name)| !names.contains(name));
+    let problem = |name: &str| {
+        let same = names.iter().copied().find(|known| are_alike(known, name));
+        let near = same.or_else(|| nearest(name, names.iter().copied())).map_or(String::new(), |near| did_you_mean(name, near));
+        format!("the workspace has no type of subscription named {name:?}, so the condition never finds a choice about it{near}")
+    };
+    unknown.map(|(rule, name)| (rule, problem(name))).collect()
 }
 
 /// Requests the choices that the API cut. Returns what was observed.

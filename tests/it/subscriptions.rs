@@ -154,6 +154,51 @@ fn versions_without_subscriptions_say_so_once_and_know_all_e_mails() {
 }
 
 #[test]
+fn a_rule_has_no_members_in_a_month_that_did_not_observe_what_it_names() {
+    let place = Place::new();
+    let job = plain_job();
+    let bare = job.clone().with_top("subscriptions = false").with_top("conversations = false");
+    month(&place, &bare, &JULY);
+    let left = "[[rules]]\nname = \"left-news\"\nwhere = \"subscription.\\\"Product news\\\" = 'opted_out'\"";
+    let quiet = "[[rules]]\nname = \"quiet\"\nwhere = \"conversations_opened = 0\"";
+    let all = "[[rules]]\nname = \"all\"\nwhere = \"role IS NOT NULL\"";
+    let rules = |job: &Job| [left, quiet, all].into_iter().fold(job.clone(), Job::with_section);
+    month(&place, &rules(&job), &AUGUST);
+    on(&place.job(&rules(&job), "http://127.0.0.1:9"), "report", &["--all"]).succeed();
+    let of_rules = |of: &Month| -> BTreeSet<String> {
+        let keys = place.report(of.name, "cohort_summary").rows_by_name().into_iter().map(|row| row["cohort_key"].shown());
+        keys.filter(|key| key.starts_with("rule:")).collect()
+    };
+    assert_eq!(of_rules(&JULY), BTreeSet::from(["rule:all".to_string()]));
+    assert_eq!(of_rules(&AUGUST), ["all", "left-news", "quiet"].map(|name| format!("rule:{name}")).into_iter().collect());
+    let summary = place.report(AUGUST.name, "cohort_summary").keyed(&["cohort_key"]);
+    let joined = |name: &str| summary[&vec![format!("rule:{name}")]]["joined"].clone();
+    assert!([joined("left-news"), joined("quiet")].iter().all(|joined| *joined == Cell::Null) && joined("all") != Cell::Null);
+
+    // A job that does not observe subscriptions cannot have such a rule.
+    let with_left = |job: Job| job.with_section(left);
+    for (job, needed) in [
+        (with_left(job.clone().with_top("subscriptions = false")), "`subscriptions = true`"),
+        (with_left(job.clone().with_intercom("api_version = \"2.4\"")), "`intercom.api_version` from 2.5 on"),
+    ] {
+        let refused = run(&place.job(&job, "http://127.0.0.1:9"), &["--as-of", AUGUST.as_of]).finish();
+        refused.check_failure(2, &["the rule `left-news` names a subscription", needed]);
+    }
+}
+
+#[test]
+fn a_check_finds_a_rule_with_a_subscription_that_is_not_there() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    for (name, seen) in [("Product news", "the workspace has all their subscriptions"), ("product  News", "did you mean `Product news`?")] {
+        let rule = format!("[[rules]]\nname = \"left\"\nwhere = \"subscription.\\\"{name}\\\" = 'opted_out'\"");
+        let checked = on(&place.job(&plain_job().with_section(rule), &simulator.base_url), "check", &[]).finish();
+        checked.check_code(0);
+        assert!(checked.stdout.contains(seen), "{name}: {}", checked.stdout);
+    }
+}
+
+#[test]
 fn a_listing_has_the_choices_of_each_member_with_their_names() {
     let simulator = Simulator::at(JULY.as_of, WORLD);
     let place = Place::new();

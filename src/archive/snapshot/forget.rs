@@ -150,6 +150,14 @@ pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> b
     Ok(found)
 }
 
+/// The contacts that were merged, each with the contact that goes on.
+pub fn merged(snapshot: &Snapshot) -> Result<Vec<(String, String)>, SnapshotError> {
+    let rows = collect(snapshot.scan(&VANISHED)?)?;
+    let column = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(reading);
+    let pairs = column("contact_id")?.iter().zip(column("merged_into")?.iter());
+    Ok(pairs.filter_map(|(from, into)| Some((from?.to_string(), into?.to_string()))).collect())
+}
+
 /// The same as `people_with_email`, for a stream of unfinished work. Skips files that cannot be read, because no later run can read
 /// them.
 pub(crate) fn people_in_stream_with_email(stream: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {

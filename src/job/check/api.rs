@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{CLOCK_HINT, Finding};
 use crate::settings::{Job, Settings};
 use crate::{JobError, PriorMonth};
-use domain::{GroupKind, Month, MonthSpan, TimeZone};
+use domain::{GroupKind, Month, MonthSpan, SubscriptionType, TimeZone};
 use intercom::{Client, Failure, ListedGroup, RequestError, Workspace};
 
 /// A person waits for the result, so requests that take longer are reported as failed.
@@ -26,6 +26,7 @@ pub(super) struct Answers {
     pub conversations: Option<Result<Option<u64>, RequestError>>,
     /// The names of the workspace's custom attributes.
     pub attributes: Option<Result<Option<Vec<String>>, RequestError>>,
+    pub subscription_types: Option<Result<Option<Vec<SubscriptionType>>, RequestError>>,
 }
 
 /// The answers, or the failure after which no request is of use.
@@ -53,14 +54,15 @@ pub(super) async fn ask(client: &Client, settings: &Settings, now: DateTime<Utc>
         Some(timezone) => Month::last_ended(now, timezone).span(timezone),
         None => MonthSpan { month: Month::of(now.date_naive()), start: now - TimeDelta::days(30), end: now },
     };
-    let (tags, segments, contacts, conversations, attributes) = futures_util::join!(
+    let (tags, segments, contacts, conversations, attributes, subscription_types) = futures_util::join!(
         wanted(job.has_kind(GroupKind::Tag), client.tags()),
         wanted(job.has_kind(GroupKind::Segment), client.segments()),
         client.contact_count(None),
         wanted(job.conversations, client.try_conversations(span.start, span.end)),
         wanted(job.has_custom_attributes(), client.custom_attributes()),
+        wanted(job.subscriptions_in_rules().next().is_some(), client.subscription_types()),
     );
-    let answers = Answers { workspace, timezone, tags, segments, contacts, conversations, attributes };
+    let answers = Answers { workspace, timezone, tags, segments, contacts, conversations, attributes, subscription_types };
     match answers.common_failure() {
         Some(error) => Asked::Unanswered(error.clone()),
         None => Asked::Answered(Box::new(answers)),

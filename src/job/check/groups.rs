@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use super::api::Answers;
 use super::{ARCHIVED_HINT, Finding, Trouble};
 use crate::settings::{Job, Missing, Population};
+use crate::subscriptions::unknown_subscriptions;
 use crate::{PriorMonth, Unresolved, Why, resolve, similar_attribute, unknown_attributes};
 use archive::snapshot::CohortEntry;
 use domain::{Group, GroupKind, GroupName, are_alike};
@@ -182,5 +183,26 @@ pub(super) fn check_profile(job: &Job, answers: &Answers, findings: &mut Vec<Fin
         let meant = similar_attribute(name, existing);
         let what = format!("the workspace does not have this attribute; a run reports no value of it{meant}");
         findings.push(Finding::warning(format!("profile: custom_attributes.{name}"), what, Some("correct its name under `profile`")));
+    }
+}
+
+/// Checks the types of subscriptions that rules name.
+pub(super) fn check_subscriptions(job: &Job, answers: &Answers, findings: &mut Vec<Finding>) {
+    match &answers.subscription_types {
+        // The settings refuse such a rule where the API has no types.
+        None | Some(Ok(None)) => {}
+        Some(Ok(Some(types))) => {
+            let unknown = unknown_subscriptions(job, types);
+            if unknown.is_empty() {
+                findings.push(Finding::fine("rules", "the workspace has all their subscriptions"));
+            }
+            for (rule, problem) in unknown {
+                findings.push(Finding::warning(format!("rule `{rule}`"), problem, Some("correct the name in the rule's `where`")));
+            }
+        }
+        Some(Err(error)) => {
+            let what = format!("the subscriptions that they name are not checked, since the types could not be listed: {error}");
+            findings.push(Finding::warning("rules", what, Some("a run continues, and reports IDs in place of names")));
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::{Privacy, numbers, zones};
 use crate::settings::privacy::Identifiers;
 use domain::{GroupKind, GroupName, TimeZone, did_you_mean, is_identifier, profile_columns};
 use intercom::Capabilities;
-use reports::rules::{CONVERSATIONS_OPENED, Condition, FACTS, FactColumn, Rule};
+use reports::rules::{CONVERSATIONS_OPENED, Condition, FACTS, FactColumn, Reference, Rule};
 
 pub(super) const CUSTOM_PREFIX: &str = "custom_attributes.";
 const DEFAULT_PROFILE: &[&str] = &["role", "country", "browser", "os", "custom_attributes.plan"];
@@ -141,6 +141,16 @@ impl Job {
         self.profile.iter().any(|attribute| attribute.custom_name().is_some())
     }
 
+    /// The types of subscriptions that rules name, each with the rule.
+    pub fn subscriptions_in_rules(&self) -> impl Iterator<Item = (&str, &str)> {
+        let references =
+            self.rules.iter().flat_map(|rule| rule.rule.condition.references().iter().map(|reference| (&rule.rule, reference)));
+        references.filter_map(|(rule, reference)| match reference {
+            Reference::Subscription { name, .. } => Some((rule.name.as_str(), name.as_str())),
+            Reference::Attribute { .. } | Reference::Group { .. } => None,
+        })
+    }
+
     pub fn has_kind(&self, kind: GroupKind) -> bool {
         let in_population = matches!(&self.population, Population::Group(name) if name.kind == kind);
         in_population || self.groups.iter().any(|name| name.kind == kind)
@@ -233,7 +243,16 @@ pub(super) fn check(
     }
 
     let conversations = raw.conversations.unwrap_or(true);
-    let rules = check_rules(raw.rules, conversations, privacy, &groups, findings);
+    let subscriptions = raw.subscriptions.unwrap_or(true);
+    let observed = Observed {
+        conversations,
+        no_subscriptions: if !subscriptions {
+            Some("`subscriptions = true` in the job")
+        } else {
+            (!capabilities.has_subscriptions).then_some("an `intercom.api_version` from 2.5 on")
+        },
+    };
+    let rules = check_rules(raw.rules, &observed, privacy, &groups, findings);
     let vanished_max = raw.vanished_max.unwrap_or(DEFAULT_VANISHED_MAX);
     if vanished_max < 0 {
         findings.add("vanished_max", format!("{vanished_max} is less than 0"));
@@ -253,7 +272,7 @@ pub(super) fn check(
         missing,
         grace,
         tag_history,
-        subscriptions: raw.subscriptions.unwrap_or(true),
+        subscriptions,
         vanished_max: vanished_max.unsigned_abs(),
         rules,
         max_tag_change,
@@ -280,16 +299,23 @@ fn check_groups(tags: Vec<String>, segments: Vec<String>, findings: &mut Finding
     groups
 }
 
+/// What the job observes besides the records of contacts.
+struct Observed {
+    conversations: bool,
+    /// What subscriptions need. `None` if they are observed.
+    no_subscriptions: Option<&'static str>,
+}
+
 fn check_rules(
     raw: Vec<RawRule>,
-    conversations: bool,
+    observed: &Observed,
     privacy: &Privacy,
     groups: &[GroupName],
     findings: &mut Findings<'_>,
 ) -> Vec<JobRule> {
     // A rule cannot use a fact that the job does not fetch, or that it does not write unchanged.
     let is_written = |fact: &FactColumn| privacy.identifiers == Identifiers::Keep || !is_identifier(fact.name);
-    let is_fetched = |fact: &FactColumn| conversations || fact.name != CONVERSATIONS_OPENED;
+    let is_fetched = |fact: &FactColumn| observed.conversations || fact.name != CONVERSATIONS_OPENED;
     let facts: Vec<FactColumn> = FACTS.iter().copied().filter(|fact| is_written(fact) && is_fetched(fact)).collect();
     let mut rules: Vec<JobRule> = Vec::new();
     for RawRule { name, condition, apply_tag } in raw {
@@ -302,7 +328,13 @@ fn check_rules(
             findings.add("rules", format!("the rule `{name}` has an empty `apply_tag`"));
         }
         match Condition::parse(&condition, &facts, groups) {
-            Ok(condition) => rules.push(JobRule { rule: Rule { name, condition }, apply_tag }),
+            Ok(condition) => {
+                let names_one = condition.references().iter().any(|reference| matches!(reference, Reference::Subscription { .. }));
+                if let Some(needed) = observed.no_subscriptions.filter(|_| names_one) {
+                    findings.add("rules", format!("the rule `{name}` names a subscription; that needs {needed}"));
+                }
+                rules.push(JobRule { rule: Rule { name, condition }, apply_tag });
+            }
             Err(error) => findings.add("rules", format!("the rule `{name}`: {error}")),
         }
     }

@@ -23,13 +23,13 @@ pub(super) const REPORT: Report = Report {
             Entry::new("members", Kind::Count, "members of the cohort"),
             Entry::new("opted_out", Kind::Count, "members who are out of it by their own choice"),
             Entry::new("opted_out_share", Kind::Ratio, "opted_out / members, 0 to 1").or_null("the cohort is empty"),
-            Entry::new("newly_opted_out", Kind::Count, "those of opted_out whose record in p does not say so, or who were created since")
+            Entry::new("newly_opted_out", Kind::Count, "those of opted_out whose record in p does not say so; without a record in p, those who were created since")
                 .or_null(NO_RECORD),
             Entry::new(
                 "newly_opted_in",
                 Kind::Count,
-                "members who chose to be in it, and whose record in p does not say so or who were created since; for all e-mails: who were \
-                 unsubscribed in p and are not now",
+                "members who chose to be in it, and whose record in p does not say so; without a record in p, those who were created since; \
+                 for all e-mails: who were unsubscribed in p and are not now",
             )
             .or_null(NO_RECORD),
         ],

@@ -3,7 +3,7 @@
 //! Every part is visited twice. `guess` finds its kind, if the part itself shows the kind. `fragment` writes the part as the kind
 //! that is needed there. So the kind of a custom attribute comes from what the attribute is compared with.
 
-use sqlparser::ast::{BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArguments, Ident, UnaryOperator, Value};
+use sqlparser::ast::{BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArguments, Ident, UnaryOperator, Value, ValueWithSpan};
 
 use super::error::{ConditionError, Place, quoted};
 use super::fragments::{Constant, Fragment, Precedence, Size, chain, literals};
@@ -12,6 +12,7 @@ use super::names::{Named, Names};
 use super::size::plain_argument;
 use super::values::{INSTANT_FORMS, USE_IS_NULL, is_literal, is_null, literal, span};
 use super::{Reference, times};
+use domain::Choice;
 
 /// The maximum number of characters of a pattern. A pattern becomes a regular expression, and regular expressions have limits.
 const MAX_PATTERN: usize = 500;
@@ -226,9 +227,27 @@ impl<'a> Rewriter<'a> {
         if kind == FLAG && !matches!(sign, "=" | "<>") {
             return Err(ConditionError::value(left, "a flag is neither less nor greater than another, only equal or not"));
         }
+        self.check_choices(&[left, right])?;
         let (left, right) = (self.fragment(left, kind)?, self.fragment(right, kind)?);
         let sql = format!("{} {sign} {}", left.in_parentheses_below(Precedence::Sum), right.in_parentheses_below(Precedence::Sum));
         Fragment::checked(sql, Precedence::Comparison, Size::around([&left, &right]))
+    }
+
+    /// Refuses to compare what a contact chose for a subscription with a text that is no choice: that would never be true.
+    fn check_choices(&self, parts: &[&Expr]) -> Result<(), ConditionError> {
+        let is_subscription = |path: &[Ident]| matches!(self.names.resolve(path), Ok(Named::Subscription(_)));
+        if !parts.iter().any(|part| matches!(part, Expr::CompoundIdentifier(path) if is_subscription(path))) {
+            return Ok(());
+        }
+        let is_choice = |text: &String| [Choice::OptedOut, Choice::OptedIn].map(Choice::as_str).contains(&text.as_str());
+        for part in parts {
+            if let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = part
+                && !is_choice(text)
+            {
+                return Err(ConditionError::value(part, "what a contact chose for a subscription is 'opted_out', 'opted_in' or null"));
+            }
+        }
+        Ok(())
     }
 
     fn between(&mut self, expr: &Expr, is_negated: bool, low: &Expr, high: &Expr) -> Result<Fragment, ConditionError> {
@@ -252,6 +271,7 @@ impl<'a> Rewriter<'a> {
             return Err(ConditionError::value(other, "a list of IN holds literals, and none of them NULL"));
         }
         let kind = self.common(std::iter::once(expr).chain(list))?;
+        self.check_choices(&std::iter::once(expr).chain(list).collect::<Vec<_>>())?;
         let operand = self.fragment(expr, kind)?;
         // Polars chooses the type of the literal by its size, and does not find the literal in a list of another type.
         if operand.constant.is_some() {

@@ -7,8 +7,8 @@ use polars::prelude::*;
 
 use super::tables::*;
 use crate::history::{Definitions, HistoryError, State};
-use crate::rules::{Reference, Rule};
-use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, Manifest, Snapshot};
+use crate::rules::{CONVERSATIONS_OPENED, Reference, Rule};
+use archive::snapshot::{ATTRIBUTES, CONTACTS, CONVERSATIONS, CohortEntry, Manifest, Snapshot};
 use archive::table::{Table, TableError, instants};
 use domain::{Basis, Month, is_identifier};
 
@@ -66,11 +66,22 @@ pub(super) fn cohort_months(manifest: &Manifest, definitions: &Definitions, befo
     });
     // A rule may use every cohort and every contact, so it has the lowest basis of them. If anything is incomplete, the
     // members of rules are unknown.
-    let rules = definitions.rules.iter().filter(|_| manifest.incomplete.is_empty());
+    let rules = definitions.rules.iter().filter(|rule| manifest.incomplete.is_empty() && has_facts(manifest, rule));
     let of_rules = rules.map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, true));
     let mut cohorts: Vec<CohortMonth> = observed.chain(of_rules).collect();
     cohorts.sort_by(|a, b| a.cohort_key.cmp(&b.cohort_key));
     cohorts
+}
+
+/// Whether the month observed what the condition of a rule names. If not, the rule's members are unknown: none would be a wrong number.
+fn has_facts(manifest: &Manifest, rule: &Rule) -> bool {
+    let has_conversations = manifest.conversations || !rule.condition.sql().contains(CONVERSATIONS_OPENED);
+    has_conversations
+        && rule.condition.references().iter().all(|reference| match reference {
+            Reference::Subscription { .. } => manifest.subscriptions,
+            Reference::Group { group, .. } => CohortEntry::named(&manifest.cohorts, group).is_some(),
+            Reference::Attribute { .. } => true,
+        })
 }
 
 /// The cohorts as a small table for the counting queries. Each row has the month's bounds, so that no query needs a literal.

@@ -1,7 +1,7 @@
 //! The types of subscriptions that most members left, over the months.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::Markup;
 use polars::prelude::PolarsResult;
@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::growth::MONTHS;
 use super::{nothing, of_cohort};
-use crate::digest::{CohortDigest, NAME_LENGTH, grouped, one_line, shortened};
-use crate::page::figure::{Figure, Figures, Grid, head};
+use crate::digest::{CohortDigest, NAME_LENGTH, one_line, shortened};
+use crate::page::figure::{Figure, Figures, Grid};
 use crate::page::{count, shown};
 use archive::table::Rows;
 use domain::Month;
@@ -23,13 +23,14 @@ const TYPES: usize = 4;
 struct OfType {
     name: String,
     opted_out: BTreeMap<Month, i64>,
-    newly: Option<i64>,
 }
 
 /// `rows` are the history's `opt_outs`.
 pub(super) fn figure(rows: Rows<'_>, until: Month, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
     let title = "Unsubscribed from …";
     let mut types: BTreeMap<&str, OfType> = BTreeMap::new();
+    // A type without a row in such a month has no choices in it.
+    let mut observed: BTreeSet<Month> = BTreeSet::new();
     for row in of_cohort(rows, cohort)? {
         let id = rows.text("subscription_id", row)?;
         let Some(month) = rows.day("month", row)?.map(Month::of) else { continue };
@@ -37,16 +38,14 @@ pub(super) fn figure(rows: Rows<'_>, until: Month, cohort: &CohortDigest, anchor
         if id.is_empty() || month > until || until.index() - month.index() >= MONTHS {
             continue;
         }
+        observed.insert(month);
         let of_type = types.entry(id).or_default();
         of_type.name = shortened(&one_line(rows.text("subscription_name", row)?), NAME_LENGTH);
         of_type.opted_out.insert(month, rows.count("opted_out", row)?.unwrap_or_default());
-        if month == until {
-            of_type.newly = rows.count("newly_opted_out", row)?;
-        }
     }
     types.retain(|_, of_type| of_type.opted_out.values().any(|count| *count > 0));
-    let Some(first) = types.values().filter_map(|of_type| of_type.opted_out.keys().next().copied()).min() else {
-        return Ok(nothing(title, "Nobody left one, or the job does not observe subscriptions."));
+    let Some(first) = observed.first().filter(|_| !types.is_empty()) else {
+        return Ok(nothing(title, "No member is known to have left one."));
     };
     let now = |of_type: &OfType| of_type.opted_out.get(&until).copied().unwrap_or_default();
     let mut most: Vec<(&str, OfType)> = types.into_iter().collect();
@@ -54,20 +53,16 @@ pub(super) fn figure(rows: Rows<'_>, until: Month, cohort: &CohortDigest, anchor
     let left_out = most.len().saturating_sub(TYPES);
     most.truncate(TYPES);
     let months: Vec<Month> = (first.index()..=until.index()).map(Month::from_index).collect();
-    let series: Vec<_> = most
-        .iter()
-        .map(|(_, of_type)| json!({ "name": shown(&of_type.name), "values": months.iter().map(|month| of_type.opted_out.get(month)).collect::<Vec<_>>() }))
-        .collect();
+    let in_month =
+        |of_type: &OfType, month: &Month| observed.contains(month).then(|| of_type.opted_out.get(month).copied().unwrap_or_default());
+    let values = |of_type: &OfType| months.iter().map(|month| in_month(of_type, month)).collect::<Vec<_>>();
+    let series: Vec<_> = most.iter().map(|(_, of_type)| json!({ "name": shown(&of_type.name), "values": values(of_type) })).collect();
     let names: Vec<String> = months.iter().map(ToString::to_string).collect();
-    let rows = most
-        .iter()
-        .map(|(_, of_type)| {
-            let before = of_type.opted_out.get(&until.previous()).copied();
-            vec![shown(&of_type.name).to_string(), grouped(now(of_type)), count(before), count(of_type.newly)]
-        })
-        .collect();
+    let columns: Vec<String> = std::iter::once("month".to_string()).chain(most.iter().map(|(_, of_type)| of_type.name.clone())).collect();
+    let of_month = |month: &Month| most.iter().map(|(_, of_type)| count(in_month(of_type, month))).collect::<Vec<_>>();
+    let rows = months.iter().map(|month| [vec![month.to_string()], of_month(month)].concat()).collect();
     let caption = format!("{}: members who opted out of a type of subscription", shown(&cohort.name));
-    let table = Grid { caption, head: head(&["subscription", "opted out", "the month before", "newly so"]), texts: 1, rows };
+    let table = Grid { caption, head: columns, texts: 1, rows };
     let others = match left_out {
         0 => String::new(),
         1 => " One more type is in the report unsubscribes.".to_string(),
