@@ -25,9 +25,9 @@ fn names() {
         ("\"tag:nobody\"", "line 1, column 1: the job names no tag `nobody`, and"),
         (
             "subscription.News = 'optedout'",
-            "line 1, column 21: `'optedout'`: what a contact chose for a subscription is 'opted_out', 'opted_in' or null",
+            "line 1, column 21: `'optedout'` cannot be used: what a contact chose for a subscription is 'opted_out', 'opted_in' or null",
         ),
-        ("role = 'user' AND subscription.News IN ('opted_in', 'out')", "line 1, column 54: `'out'`: what a contact chose"),
+        ("role = 'user' AND subscription.News IN ('opted_in', 'out')", "line 1, column 53: `'out'` cannot be used: what a contact chose"),
         ("Both", "line 1, column 1: `Both` may be any of segment `Both`, tag `Both`; write"),
         ("TWIN", "line 1, column 1: `TWIN` may be any of tag `Twin`, segment `twin`; write"),
     ]);
