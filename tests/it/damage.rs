@@ -304,11 +304,11 @@ fn a_manifest_that_is_not_json_is_damaged_and_not_of_another_version() {
         let path = place.job_folder().join(section).join("run_month=2026-08/manifest.json");
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replacen(",\n  \"checksum\"", "\n  \"checksum\"", 1)).unwrap();
-        let rebuilt = offline(&place, "report", &["--all"]);
-        rebuilt.check_code(0);
-        let is_said =
-            ["of 2026-08 is damaged and is rebuilt", "manifest.json is not JSON"].iter().all(|part| rebuilt.stderr.contains(part));
-        assert!(is_said, "{section}: {}", rebuilt.stderr);
+        let status = offline(&place, "status", &["--check", "--as-of", AUGUST.as_of]);
+        status.check_code(8);
+        let said = format!("{section} damaged: its manifest.json is not JSON");
+        assert!(status.stdout.contains(&said), "{section}: {}", status.stdout);
+        offline(&place, "report", &["--all"]).check_code(0);
         check_same(&published(&place.job_folder()), &whole, section);
     }
 }
