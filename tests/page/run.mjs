@@ -80,6 +80,8 @@ function marks(figure) {
       + (figure.expected.values.filter(Boolean).length > 1 ? 1 : 0) + 1;
     case 'retention': return figure.cells.filter((cell) => cell[2] !== null).length;
     case 'curve': return 2;
+    // A symbol for each month.
+    case 'lines': return figure.series.reduce((all, of) => all + of.values.filter((value) => value !== null).length, 0);
     case 'lift': return 4 * figure.values.length;
     case 'histogram': return known(figure.members);
     case 'flow': return figure.from.length + figure.to.length + figure.links.length;
@@ -104,7 +106,7 @@ describe("the demo's page", () => {
     const all = await charts(page);
     assert.deepEqual(noise, []);
     const kinds = new Set(all.map((chart) => chart.figure.kind));
-    assert.deepEqual([...kinds].sort(), ['curve', 'flow', 'growth', 'histogram', 'lift', 'overlap', 'retention']);
+    assert.deepEqual([...kinds].sort(), ['curve', 'flow', 'growth', 'histogram', 'lift', 'lines', 'overlap', 'retention']);
     for (const chart of all) {
       assert.ok(chart.shapes >= marks(chart.figure), `${chart.id}: ${chart.shapes} shapes of ${marks(chart.figure)}`);
       assert.ok(Math.abs(chart.svg - chart.width) < 1, `${chart.id} is ${chart.svg} wide in ${chart.width}`);
