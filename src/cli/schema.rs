@@ -127,7 +127,7 @@ From API 2.16 on, a run asks what became of the members of the last month that a
 - A member who was merged into a contact that is no member departed, and is gone: `departed_merged`, in `movement` to `(gone)`.
 - Conversations that a merged contact opened count for the contact that goes on.
 
-`departed_gone` = `departed_deleted` + `departed_merged`. Where the API does not tell, or not everyone who is gone was asked for, both are null. Where
+`departed_gone` = `departed_deleted` + `departed_merged`. Where the API does not say so, or not everyone who is gone was asked for, both are null. Where
 nobody was asked for, a merged member is a departed one.
 ";
 

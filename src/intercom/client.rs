@@ -216,7 +216,7 @@ impl Client {
     }
 
     /// What became of a contact that no list has. `is_known` says which contacts are known to exist; they are not asked for. `None` where
-    /// the API does not tell merged contacts from deleted ones.
+    /// the API does not distinguish merged contacts from deleted ones.
     pub async fn fate(&self, contact_id: &str, is_known: &(dyn Fn(&str) -> bool + Sync)) -> Result<Option<Fate>, RequestError> {
         match &self.api {
             Api::V2(api) if self.capabilities.follows_merges => api.fate(contact_id, is_known).await.map(Some),

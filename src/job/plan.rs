@@ -36,7 +36,7 @@ pub struct Plan {
     pub has_subscriptions: bool,
     pub(super) subscription_types: Vec<SubscriptionType>,
     /// The last month observed at its end, and its number of members: those who are gone are asked for. `None` if there is no such month, or
-    /// the API does not tell what became of them.
+    /// the API does not say what became of them.
     pub vanished_from: Option<(Month, u64)>,
     pub(super) findings: Vec<Finding>,
     /// The sizes of cohorts in earlier months.

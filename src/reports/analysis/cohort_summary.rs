@@ -10,7 +10,7 @@ use archive::table::{Column as Entry, Kind, Table, instants};
 
 const NO_COMPARISON: &str = "nothing to compare with: the cohort's first month, or the basis is not month_end";
 const NO_FATES: &str =
-    "departed_gone is null; or the API does not tell merged contacts from deleted ones (before 2.16); or some were not asked for";
+    "departed_gone is null; or the API does not distinguish merged contacts from deleted ones (before 2.16); or some were not asked for";
 const NO_CONVERSATIONS: &str = "the job does not fetch conversations";
 
 pub(super) const REPORT: Report = Report {

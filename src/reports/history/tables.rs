@@ -4,7 +4,7 @@ use archive::table::{Column, Kind, Table};
 
 const COHORT_KEY: &str = "`tag:<id>`, `segment:<id>` or `rule:<name>`";
 const NO_FATES: &str =
-    "departed_gone is null; or the API does not tell merged contacts from deleted ones; or some who are gone were not asked for";
+    "departed_gone is null; or the API does not distinguish merged contacts from deleted ones; or some who are gone were not asked for";
 const NO_SUBSCRIPTIONS_BEFORE: &str = "nothing to compare with, or the subscriptions of the compared month are not known";
 const NO_COMPARISON: &str = "nothing to compare with: the first month of the cohort's history, or a month outside it";
 const NO_CONVERSATIONS: &str = "the job did not fetch conversations";
