@@ -60,9 +60,14 @@ pub(super) fn summary(digest: &Digest) -> String {
     if !since.is_empty() {
         text.push_str(&format!("\n{since}"));
     }
-    if !digest.notable.is_empty() {
+    let headlines = digest.headlines();
+    if !headlines.is_empty() {
         text.push_str("\nwhat stands out\n");
-        text.extend(digest.notable.iter().map(|sentence| format!("  {sentence}\n")));
+        text.extend(headlines.iter().map(|notable| format!("  {}\n", notable.sentence)));
+    }
+    let more = digest.notable.len() - headlines.len();
+    if more > 0 {
+        text.push_str(&format!("  and {more} more in the reports\n"));
     }
     text
 }

@@ -2,6 +2,7 @@
 //! nothing is counted or judged here.
 
 mod notable;
+mod notices;
 mod odd;
 mod sentence;
 mod words;
@@ -16,11 +17,15 @@ use crate::analysis::changed_definitions;
 use archive::table::Rows;
 use domain::{Basis, Month};
 
+pub use notable::{Notable, NotableKind};
+pub use notices::{Notice, found as finding, names};
 pub use odd::{is_implied_by, odd};
 pub use words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, month_name, one_line, percent, plain, shortened, sparkline};
 
 /// The number of months in a cohort's series, this one included.
 const MONTHS_SHOWN: usize = 12;
+/// The number of headlines.
+const HEADLINES: usize = 5;
 
 /// The small tables of a month, by name: the `counts` of its history, and its reports. Reports with a row for each contact are left
 /// out.
@@ -46,8 +51,43 @@ pub struct Digest {
     pub month: Month,
     /// The cohorts in the order of the reports.
     pub cohorts: Vec<CohortDigest>,
-    /// One sentence for each thing that stands out.
-    pub notable: Vec<String>,
+    /// What stands out, by kind.
+    pub notable: Vec<Notable>,
+    /// What a reader must know first: errors and warnings.
+    pub notices: Vec<Notice>,
+    pub followed: Followed,
+}
+
+/// The people of all cohorts together: everyone counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// Contacts in at least one cohort.
+    pub followed: i64,
+    /// Of these, contacts that were in no cohort in the compared months.
+    pub joined: i64,
+    /// Contacts in no cohort that were in one in a compared month.
+    pub departed: i64,
+    /// Contacts of which it is unknown whether they were in a cohort before.
+    pub first_seen: i64,
+    pub unsubscribed: i64,
+    pub newly_unsubscribed: i64,
+}
+
+impl Followed {
+    fn of(rows: Rows<'_>) -> PolarsResult<Followed> {
+        if rows.count_all() == 0 {
+            return Ok(Followed::default());
+        }
+        let count = |name: &str| Ok::<_, PolarsError>(rows.count(name, 0)?.unwrap_or_default());
+        Ok(Followed {
+            followed: count("followed")?,
+            joined: count("joined")?,
+            departed: count("departed")?,
+            first_seen: count("first_seen")?,
+            unsubscribed: count("unsubscribed")?,
+            newly_unsubscribed: count("newly_unsubscribed")?,
+        })
+    }
 }
 
 /// The month of one cohort. `None` means the same as null in `cohort_summary`.
@@ -57,6 +97,7 @@ pub struct CohortDigest {
     pub name: String,
     pub kind: String,
     pub basis: String,
+    pub observed_at: Option<DateTime<Utc>>,
     pub members: i64,
     pub joined: Option<i64>,
     pub departed: Option<i64>,
@@ -94,7 +135,34 @@ impl Digest {
         });
         let cohorts = cohorts.collect::<PolarsResult<Vec<_>>>()?;
         let notable = notable::notable(&notable::Month { month, cohorts: &cohorts, members: &members }, tables)?;
-        Ok(Digest { month, cohorts, notable })
+        let notices = notices::notices(month, &cohorts, tables.named("data_quality")?)?;
+        let followed = Followed::of(tables.named("followed")?)?;
+        Ok(Digest { month, cohorts, notable, notices, followed })
+    }
+}
+
+impl Digest {
+    /// With which months this one is compared, as a sentence.
+    pub fn compared(&self) -> String {
+        let mut months: Vec<Month> = self.cohorts.iter().filter_map(|cohort| cohort.compared_month).collect();
+        months.sort_unstable();
+        months.dedup();
+        match &months[..] {
+            [] if self.cohorts.iter().all(|cohort| cohort.basis != Basis::MonthEnd.as_str()) => {
+                "It was not observed at its end, and is compared with no other month.".to_string()
+            }
+            [] => "There is no month that it could be compared with.".to_string(),
+            [month] => format!("Compared with {}.", month_name(*month)),
+            months => {
+                let names: Vec<String> = months.iter().map(|month| month_name(*month)).collect();
+                format!("Compared with {}, each cohort with the last month before that it was seen at the end of.", names.join(", "))
+            }
+        }
+    }
+
+    /// The most important of what stands out, as the terminal and a message show it.
+    pub fn headlines(&self) -> Vec<&Notable> {
+        notable::headlines(&self.notable, HEADLINES)
     }
 }
 
@@ -135,6 +203,7 @@ fn cohort(
         cohort_key: summary.text("cohort_key", row)?.to_string(),
         kind: summary.text("cohort_kind", row)?.to_string(),
         basis: summary.text("basis", row)?.to_string(),
+        observed_at: summary.instant("observed_at", row)?,
         members: now,
         joined,
         departed,

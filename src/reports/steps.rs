@@ -52,6 +52,7 @@ pub const STEPS: &[Step] = &[
     step!(&RELATIONS, "relations"),
     step!(&CELLS, "cells"),
     step!(&SIZES, "sizes"),
+    step!(&FOLLOWED, "followed"),
     step!(&COUNTS, "counts"),
     step!(&OPT_OUTS, "opt_outs"),
     step!(&TRIANGLE, "triangle"),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::NaiveDate;
 use polars::prelude::PolarsResult;
+use serde::Serialize;
 
 use super::odd::odd;
 use super::words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, number_word, one_line, percent, plain, shortened};
@@ -73,14 +74,56 @@ impl Month<'_> {
     }
 }
 
-/// A sentence, with its weight among the sentences of its kind.
-struct Sentence {
-    cohort_key: String,
+/// Something that stands out in a month: a sentence, and its facts for programs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Notable {
+    pub kind: NotableKind,
+    pub cohort_key: String,
+    /// A metric of `cohort_trends`; for what members have in common, the attribute.
+    pub metric: String,
+    /// The value that members have in common; `None` for the other kinds.
+    pub attribute_value: Option<String>,
+    /// What was observed: the metric. For a trend, its slope a month; for what members have in common, their share; for a number, their median.
+    pub value: Option<f64>,
+    /// What it is compared with: the members of the month before, what was expected, or the same of others. `None` for a trend.
+    pub expected: Option<f64>,
+    pub sentence: String,
+    /// The importance among those of its kind.
+    #[serde(skip)]
     weight: f64,
-    text: String,
 }
 
-pub(super) fn notable(month: &Month<'_>, tables: &Tables) -> PolarsResult<Vec<String>> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotableKind {
+    /// A cohort grew or shrank much, relative to its size.
+    LargeChange,
+    /// A value that the months before did not let expect.
+    Unexpected,
+    Trend,
+    /// Newer entrants stay longer, or leave sooner, than earlier ones.
+    NewerEntrants,
+    /// A value that members have more often than others.
+    InCommon,
+    /// A number that is mostly higher, or lower, among members.
+    NumberApart,
+}
+
+/// The most important ones of a month: the first of each kind before the second of any. They keep their order.
+pub(super) fn headlines(notable: &[Notable], most: usize) -> Vec<&Notable> {
+    let mut of_kind: Vec<NotableKind> = Vec::new();
+    let mut ranked: Vec<(usize, usize)> = Vec::new();
+    for (place, entry) in notable.iter().enumerate() {
+        ranked.push((of_kind.iter().filter(|kind| **kind == entry.kind).count(), place));
+        of_kind.push(entry.kind);
+    }
+    ranked.sort_unstable();
+    ranked.truncate(most);
+    ranked.sort_unstable_by_key(|(_, place)| *place);
+    ranked.into_iter().map(|(_, place)| &notable[place]).collect()
+}
+
+pub(super) fn notable(month: &Month<'_>, tables: &Tables) -> PolarsResult<Vec<Notable>> {
     let trends = tables.named("cohort_trends")?;
     let large = large_changes(month.cohorts);
     let odd = odd_values(trends, &large)?;
@@ -98,10 +141,10 @@ pub(super) fn notable(month: &Month<'_>, tables: &Tables) -> PolarsResult<Vec<St
 }
 
 /// The most important sentences, with at most one for each cohort. Sentences about several cohorts say more than several about one.
-fn most_important(mut sentences: Vec<Sentence>) -> impl Iterator<Item = String> {
+fn most_important(mut sentences: Vec<Notable>) -> impl Iterator<Item = Notable> {
     sentences.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     let mut seen = HashSet::new();
-    sentences.into_iter().filter(move |sentence| seen.insert(sentence.cohort_key.clone())).take(OF_EACH).map(|sentence| sentence.text)
+    sentences.into_iter().filter(move |sentence| seen.insert(sentence.cohort_key.clone())).take(OF_EACH)
 }
 
 fn name(rows: Rows<'_>, column: &str, row: usize) -> PolarsResult<String> {
@@ -109,7 +152,7 @@ fn name(rows: Rows<'_>, column: &str, row: usize) -> PolarsResult<String> {
 }
 
 /// Cohorts that grew or shrank much, relative to their size.
-fn large_changes(cohorts: &[CohortDigest]) -> Vec<Sentence> {
+fn large_changes(cohorts: &[CohortDigest]) -> Vec<Notable> {
     let mut sentences = Vec::new();
     for cohort in cohorts {
         let (Some(joined), Some(departed), Some(rate)) = (cohort.joined, cohort.departed, cohort.growth_rate) else { continue };
@@ -129,14 +172,23 @@ fn large_changes(cohorts: &[CohortDigest]) -> Vec<Sentence> {
                 at.format("%Y-%m-%d")
             ))
         );
-        sentences.push(Sentence { cohort_key: cohort.cohort_key.clone(), weight: rate.abs(), text });
+        sentences.push(Notable {
+            kind: NotableKind::LargeChange,
+            cohort_key: cohort.cohort_key.clone(),
+            metric: "members".to_string(),
+            attribute_value: None,
+            value: Some(cohort.members as f64),
+            expected: Some((cohort.members - change) as f64),
+            sentence: text,
+            weight: rate.abs(),
+        });
     }
     sentences
 }
 
 /// Values that were not expected, the farthest off first. If a cohort's size is already mentioned (`large`), its size metrics
 /// are left out.
-fn odd_values(trends: Rows<'_>, large: &[Sentence]) -> PolarsResult<Vec<Sentence>> {
+fn odd_values(trends: Rows<'_>, large: &[Notable]) -> PolarsResult<Vec<Notable>> {
     let mut sentences = Vec::new();
     for row in 0..trends.count_all() {
         let ratio = |name: &str| trends.ratio(name, row);
@@ -149,13 +201,22 @@ fn odd_values(trends: Rows<'_>, large: &[Sentence]) -> PolarsResult<Vec<Sentence
         let is_mentioned = SIZES.contains(&metric) && large.iter().any(|sentence| sentence.cohort_key == cohort_key);
         if trends.flag("is_anomaly", row)? == Some(true) && !is_mentioned {
             let text = format!("{}: {}.", name(trends, "cohort_name", row)?, odd(metric, value, low, high));
-            sentences.push(Sentence { cohort_key: cohort_key.to_string(), weight: (value - expected).abs() / (high - low), text });
+            sentences.push(Notable {
+                kind: NotableKind::Unexpected,
+                cohort_key: cohort_key.to_string(),
+                metric: metric.to_string(),
+                attribute_value: None,
+                value: Some(value),
+                expected: Some(expected),
+                sentence: text,
+                weight: (value - expected).abs() / (high - low),
+            });
         }
     }
     Ok(sentences)
 }
 
-fn lasting(month: &Month<'_>, trends: Rows<'_>) -> PolarsResult<Vec<Sentence>> {
+fn lasting(month: &Month<'_>, trends: Rows<'_>) -> PolarsResult<Vec<Notable>> {
     let mut sentences = Vec::new();
     for row in 0..trends.count_all() {
         let (metric, direction) = (trends.text("metric", row)?, trends.text("direction", row)?);
@@ -171,7 +232,16 @@ fn lasting(month: &Month<'_>, trends: Rows<'_>) -> PolarsResult<Vec<Sentence>> {
         let months = month.months_of_trend(cohort_key, metric);
         let text =
             format!("{name}: {} {direction} over {months}, by about {} a month.", metric_name(metric), slope_of(metric, slope.abs()));
-        sentences.push(Sentence { cohort_key: cohort_key.to_string(), weight: -q, text });
+        sentences.push(Notable {
+            kind: NotableKind::Trend,
+            cohort_key: cohort_key.to_string(),
+            metric: metric.to_string(),
+            attribute_value: None,
+            value: Some(slope),
+            expected: None,
+            sentence: text,
+            weight: -q,
+        });
     }
     Ok(sentences)
 }
@@ -192,7 +262,7 @@ fn rounded(contacts: f64) -> String {
 }
 
 /// Cohorts whose newer entrants stay longer or leave sooner than earlier ones.
-fn newer_entrants(month: &Month<'_>, changes: Rows<'_>) -> PolarsResult<Vec<Sentence>> {
+fn newer_entrants(month: &Month<'_>, changes: Rows<'_>) -> PolarsResult<Vec<Notable>> {
     let mut sentences = Vec::new();
     for row in 0..changes.count_all() {
         let ratio = |name: &str| changes.ratio(name, row);
@@ -203,15 +273,25 @@ fn newer_entrants(month: &Month<'_>, changes: Rows<'_>) -> PolarsResult<Vec<Sent
         let Some((first, last)) = month.recent_entries(cohort_key).filter(|_| q < CHANGE_Q) else { continue };
         let entered = if first == last { format!("in {last}") } else { format!("from {first} to {last}") };
         let how = if hazard < 1.0 { "stay longer" } else { "leave sooner" };
+        let departed = changes.count("recent_departed", row)?.unwrap_or_default();
         let text = format!(
             "{}: newer entrants {how}: of those who entered {entered}, {} departed, where {} were expected from earlier entrants of the \
              same age (hazard ratio {}).",
             name(changes, "cohort_name", row)?,
-            grouped(changes.count("recent_departed", row)?.unwrap_or_default()),
+            grouped(departed),
             rounded(expected),
             decimal(hazard, 2),
         );
-        sentences.push(Sentence { cohort_key: cohort_key.to_string(), weight: -q, text });
+        sentences.push(Notable {
+            kind: NotableKind::NewerEntrants,
+            cohort_key: cohort_key.to_string(),
+            metric: "recent_departed".to_string(),
+            attribute_value: None,
+            value: Some(departed as f64),
+            expected: Some(expected),
+            sentence: text,
+            weight: -q,
+        });
     }
     Ok(sentences)
 }
@@ -221,7 +301,7 @@ fn short(text: &str) -> String {
 }
 
 /// The sentence for a value that members have in common.
-fn of_value(cohorts: &[CohortDigest], common: &InCommon) -> Sentence {
+fn of_value(cohorts: &[CohortDigest], common: &InCommon) -> Notable {
     let attribute = attribute_name(&common.attribute);
     let value = if common.is_unknown() { "unknown".to_string() } else { short(&common.value) };
     let is_everyone = cohorts.iter().any(|cohort| cohort.cohort_key == common.cohort_key && cohort.members == common.of_members);
@@ -239,11 +319,20 @@ fn of_value(cohorts: &[CohortDigest], common: &InCommon) -> Sentence {
         decimal(common.lift, 1),
         percent(common.other_share),
     );
-    Sentence { cohort_key: common.cohort_key.clone(), weight: common.strength, text }
+    Notable {
+        kind: NotableKind::InCommon,
+        cohort_key: common.cohort_key.clone(),
+        metric: common.attribute.clone(),
+        attribute_value: Some(common.value.clone()),
+        value: Some(common.member_share),
+        expected: Some(common.other_share),
+        sentence: text,
+        weight: common.strength,
+    }
 }
 
 /// The sentence for a number that is mostly larger, or smaller, among members.
-fn of_number(number: &NumberApart) -> Sentence {
+fn of_number(number: &NumberApart) -> Notable {
     let which = if number.cliffs_delta > 0.0 { "higher" } else { "lower" };
     let medians = match (number.median.map(plain), number.others_median.map(plain)) {
         (Some(median), Some(others)) if median != others => format!("median {median}, of others {others}; "),
@@ -255,5 +344,14 @@ fn of_number(number: &NumberApart) -> Sentence {
         attribute_name(&number.attribute),
         decimal(number.cliffs_delta, 2),
     );
-    Sentence { cohort_key: number.cohort_key.clone(), weight: number.cliffs_delta.abs(), text }
+    Notable {
+        kind: NotableKind::NumberApart,
+        cohort_key: number.cohort_key.clone(),
+        metric: number.attribute.clone(),
+        attribute_value: None,
+        value: number.median,
+        expected: number.others_median,
+        sentence: text,
+        weight: number.cliffs_delta.abs(),
+    }
 }

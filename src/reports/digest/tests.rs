@@ -6,6 +6,10 @@ fn day(month: &str) -> NaiveDate {
     month.parse::<Month>().unwrap().first_day()
 }
 
+fn sentences(digest: &Digest) -> Vec<&str> {
+    digest.notable.iter().map(|notable| notable.sentence.as_str()).collect()
+}
+
 /// One cohort over these months, the last of which is this month.
 fn tables(months: &[(&str, i64)], basis: &str, departed: Option<i64>, growth_rate: Option<f64>) -> Tables {
     let (last, members) = *months.last().unwrap();
@@ -24,10 +28,14 @@ fn tables(months: &[(&str, i64)], basis: &str, departed: Option<i64>, growth_rat
         ]
         .unwrap(),
     );
+    tables.add("followed", crate::steps::FOLLOWED.empty());
+    tables.add("data_quality", crate::analysis::Report::named("data_quality").unwrap().table.empty());
+    let observed_at = day(last).and_hms_opt(12, 0, 0).unwrap();
     tables.add(
         "cohort_summary",
         df![
             "month" => [day(last)],
+            "observed_at" => [observed_at],
             "cohort_key" => ["tag:1"],
             "cohort_name" => ["VIP\n\u{1b}[1m"],
             "cohort_kind" => ["tag"],
@@ -161,7 +169,7 @@ fn what_stands_out_is_put_into_words() {
     tables.add("numeric_profile", numbers());
     let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
     assert_eq!(
-        digest.notable,
+        sentences(&digest),
         [
             "VIP  [1m shrank by 20.0 %, from 100 members to 80.",
             "Active: 424 opened a conversation, 60 to 130 were expected.",
@@ -171,10 +179,23 @@ fn what_stands_out_is_put_into_words() {
             "VIP: seats is mostly lower than for others (median 20, of others 5; Cliff's delta -0.41).",
         ]
     );
+    let facts = |notable: &Notable| (notable.kind, notable.metric.clone(), notable.value, notable.expected);
+    let found: Vec<_> = digest.headlines().into_iter().map(facts).collect();
+    let expected = [
+        (NotableKind::LargeChange, "members", Some(80.0), Some(100.0)),
+        (NotableKind::Unexpected, "openers", Some(424.0), Some((60.2 + 129.7) / 2.0)),
+        (NotableKind::Trend, "members", Some(-12.4), None),
+        (NotableKind::InCommon, "custom_attributes.plan", Some(0.6), Some(0.1)),
+        (NotableKind::NumberApart, "custom_attributes.seats", Some(20.0), Some(5.0)),
+    ];
+    // The second of a kind comes after the first of every other.
+    assert_eq!(found, expected.map(|(kind, metric, value, expected)| (kind, metric.to_string(), value, expected)));
+    let json = serde_json::to_value(&digest.notable[4]).unwrap();
+    assert_eq!((&json["kind"], &json["attribute_value"]), (&"in_common".into(), &"gold".into()), "{json}");
     // Members whose plan is unknown are not mentioned.
     tables.add("attribute_profile", profile(70));
     let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
-    assert!(digest.notable[4].starts_with("VIP: plan is gold for 48 of 70 members whose plan is known (60.0 %), "), "{digest:?}");
+    assert!(digest.notable[4].sentence.starts_with("VIP: plan is gold for 48 of 70 members whose plan is known (60.0 %), "), "{digest:?}");
 }
 
 #[test]
@@ -183,7 +204,7 @@ fn a_trend_says_how_many_months_it_covers() {
         let members: Vec<(&str, i64)> = months.iter().zip(100..).map(|(month, members)| (*month, members)).collect();
         let mut tables = tables(&members, "month_end", Some(0), Some(0.01));
         tables.add("cohort_trends", trends(&[(metric, 0.3, 0.001, 0.0004, 0.01, "rising", (0.0, 1.0), false, "tag:1")]));
-        Digest::of("2026-10".parse().unwrap(), &tables).unwrap().notable.remove(0)
+        Digest::of("2026-10".parse().unwrap(), &tables).unwrap().notable.remove(0).sentence
     };
     let nine = ["2026-02", "2026-03", "2026-04", "2026-05", "2026-06", "2026-07", "2026-08", "2026-09", "2026-10"];
     assert_eq!(of(&nine, "active_rate"), "VIP: active rate rising over the last nine months, by about 0.04 percentage points a month.");
@@ -206,7 +227,7 @@ fn newer_entrants_who_stay_longer_are_mentioned() {
     tables.add("retention_change", change(0.049));
     // Entrants of July may have entered in June, which is missing.
     assert_eq!(
-        Digest::of("2026-10".parse().unwrap(), &tables).unwrap().notable,
+        sentences(&Digest::of("2026-10".parse().unwrap(), &tables).unwrap()),
         ["VIP: newer entrants stay longer: of those who entered from 2026-08 to 2026-09, 28 departed, where 47 were expected from \
              earlier entrants of the same age (hazard ratio 0.59)."]
     );
@@ -218,7 +239,7 @@ fn small_changes_are_not_mentioned() {
     let little = tables(&[("2026-09", 1_000), ("2026-10", 950)], "month_end", Some(50), Some(-0.05));
     for tables in [few, little] {
         let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
-        assert!(!digest.notable.iter().any(|sentence| sentence.contains("shrank")), "{digest:?}");
+        assert!(!digest.notable.iter().any(|notable| notable.sentence.contains("shrank")), "{digest:?}");
     }
 }
 
@@ -237,5 +258,9 @@ fn a_group_that_was_changed_says_so_in_its_sentences() {
     tables.add("counts", changed);
     let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
     assert!(digest.cohorts[0].sentence.ends_with(" The group was changed on 2026-10-12: its filter may have been edited."));
-    assert!(digest.notable[0].ends_with("; the group was changed on 2026-10-12, its filter may have been edited."), "{:?}", digest.notable);
+    assert!(
+        digest.notable[0].sentence.ends_with("; the group was changed on 2026-10-12, its filter may have been edited."),
+        "{:?}",
+        digest.notable
+    );
 }

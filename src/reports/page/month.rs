@@ -12,7 +12,7 @@ use super::figure::Figures;
 use super::{between, document, members, notices, overview, shown};
 use crate::analysis::{ChangedDefinition, ExpectedMonth, OddMonth};
 use crate::digest::{CohortDigest, Digest, Tables, month_name};
-use domain::{Basis, Month};
+use domain::Month;
 
 /// The maximum number of cohorts with a section of their own: the largest ones.
 const SECTIONS: usize = 40;
@@ -43,7 +43,7 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
     let movement = between::movement(digest, tables.named("movement")?, &mut figures)?;
     let overlap = between::overlap(digest, tables.named("overlap")?, &mut figures)?;
     let quality = tables.named("data_quality")?;
-    let notices = notices::notices(about, digest, quality)?;
+    let notices = notices::notices(&digest.notices);
     let noticed = notices::all(digest, quality)?;
     // The bytes of the parts that every page has. They are measured with links to all possible sections.
     let bytes =
@@ -59,7 +59,7 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
             p {
                 "Tags, segments and rules of this job: who was in them, who came, who left. Observed on "
                 (about.observed_at.format("%Y-%m-%d at %H:%M UTC")) ", months in the time zone " (about.timezone) ". "
-                (compared(digest))
+                (digest.compared())
             }
         }
         main {
@@ -118,23 +118,6 @@ fn sections(
 
 fn anchor(position: usize) -> String {
     format!("cohort-{position}")
-}
-
-fn compared(digest: &Digest) -> String {
-    let mut months: Vec<Month> = digest.cohorts.iter().filter_map(|cohort| cohort.compared_month).collect();
-    months.sort_unstable();
-    months.dedup();
-    match &months[..] {
-        [] if digest.cohorts.iter().all(|cohort| cohort.basis != Basis::MonthEnd.as_str()) => {
-            "It was not observed at its end, and is compared with no other month.".to_string()
-        }
-        [] => "There is no month that it could be compared with.".to_string(),
-        [month] => format!("Compared with {}.", month_name(*month)),
-        months => {
-            let names: Vec<String> = months.iter().map(|month| month_name(*month)).collect();
-            format!("Compared with {}, each cohort with the last month before that it was seen at the end of.", names.join(", "))
-        }
-    }
 }
 
 fn population(about: &About, digest: &Digest) -> String {

@@ -17,7 +17,7 @@ pub(super) fn stands_out(digest: &Digest) -> Markup {
             @if digest.notable.is_empty() {
                 p { "Nothing stands out this month." }
             } @else {
-                ul { @for sentence in &digest.notable { li { (sentence) } } }
+                ul { @for sentence in &digest.notable { li { (sentence.sentence) } } }
             }
         }
     }

@@ -93,7 +93,10 @@ fn large() -> Tables {
         counts.counts(&["members"], |cohort, row| (cohort * 1_000 + row) as i64).counts(&flows, |_, row| 1_234_567 + row as i64).frame(),
     );
     let summary = Made::new(1).texts(&["cohort_kind"], |_, _| "segment".to_string()).texts(&["basis"], |_, _| "late".to_string());
-    let summary = summary.counts(&["members"], |cohort, _| cohort as i64 * 1_000).days("compared_month", |_| now().previous().first_day());
+    let summary = summary
+        .instants("observed_at")
+        .counts(&["members"], |cohort, _| cohort as i64 * 1_000)
+        .days("compared_month", |_| now().previous().first_day());
     let summary = summary.counts(&["previous_members", "joined", "departed", "openers", "unsubscribed"], |_, _| 1_234_567);
     tables.add("cohort_summary", summary.ratios(&["growth_rate", "churn_rate"], 0.123_456_789).frame());
     let trends = Made::new(1).texts(&["metric"], |_, _| "members".to_string()).texts(&["direction"], |_, _| "rising".to_string());
@@ -147,6 +150,7 @@ fn large() -> Tables {
             .ratios(&["cliffs_delta", "delta_low", "delta_high"], 0.567_89)
             .frame(),
     );
+    tables.add("followed", crate::steps::FOLLOWED.empty());
     tables.add("overlap", pairs());
     tables.add("movement", ways());
     let quality = Made::new(3)

@@ -115,6 +115,20 @@ pub const SIZES: Table = Table {
     ],
 };
 
+pub const FOLLOWED: Table = Table {
+    name: "followed",
+    row: "the month",
+    key: &[],
+    columns: &[
+        Column::new("followed", Kind::Count, "contacts in at least one cohort"),
+        Column::new("joined", Kind::Count, "of these, contacts that were in no cohort in the compared months"),
+        Column::new("departed", Kind::Count, "contacts in no cohort that were in one in a compared month"),
+        Column::new("first_seen", Kind::Count, "contacts of which it is unknown whether they were in a cohort before"),
+        Column::new("unsubscribed", Kind::Count, "contacts in a cohort that are unsubscribed from e-mails"),
+        Column::new("newly_unsubscribed", Kind::Count, "contacts in a cohort that are unsubscribed, and were not in the compared month"),
+    ],
+};
+
 pub const ACTIVITY: Table = Table {
     name: "activity",
     row: "a cohort and a number of conversations that some of its members opened in the month",
