@@ -50,6 +50,8 @@ pub struct Column {
     unit: Option<&'static str>,
     /// What null means; empty when the column is never null.
     pub null: &'static str,
+    /// All values that the column may have; empty when they are not listed.
+    pub values: &'static [&'static str],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +74,7 @@ pub enum Kind {
 
 impl Column {
     pub const fn new(name: &'static str, kind: Kind, about: &'static str) -> Column {
-        Column { name, kind, about, unit: None, null: "" }
+        Column { name, kind, about, unit: None, null: "", values: &[] }
     }
 
     /// Sets a unit that differs from the unit of the kind.
@@ -89,6 +91,11 @@ impl Column {
             Kind::Instant => Some("instant, UTC"),
             Kind::Day => Some("calendar day"),
         })
+    }
+
+    /// Lists all values that the column may have.
+    pub const fn one_of(self, values: &'static [&'static str]) -> Column {
+        Column { values, ..self }
     }
 
     /// Makes the column nullable and says what null means.

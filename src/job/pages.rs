@@ -45,10 +45,11 @@ impl Page {
         Ok(())
     }
 
-    pub(super) fn html(&self, snapshot: &Snapshot, month: Month, digest: &Digest) -> PolarsResult<String> {
+    /// What the page and the workbook say of the month besides its tables.
+    pub(super) fn about(&self, snapshot: &Snapshot, month: Month) -> PolarsResult<About> {
         let manifest = &snapshot.manifest;
         let counts = self.tables.named("counts")?.0;
-        let about = About {
+        Ok(About {
             job: manifest.job.clone(),
             month,
             observed_at: manifest.observed_at,
@@ -57,8 +58,11 @@ impl Page {
             odd_months: odd_months(counts, month, &page::marked_metrics())?,
             expected_months: expected_months(counts, month, &page::banded_metrics())?,
             changed_definitions: changed_definitions(counts, month)?,
-        };
-        page::month(&about, digest, &self.tables, self.people.as_ref())
+        })
+    }
+
+    pub(super) fn html(&self, about: &About, digest: &Digest) -> PolarsResult<String> {
+        page::month(about, digest, &self.tables, self.people.as_ref())
     }
 }
 

@@ -18,11 +18,12 @@ use archive::{Archive, Section};
 use domain::Month;
 use reports::analysis::{self, CohortFacts, Facts, Found, PopulationKind, REPORTS};
 
-use noticed::{noticed, too_long_for_csv};
+use noticed::{noticed, too_long_for_csv, too_long_for_xlsx};
 use reports::digest::Digest;
 use reports::history::{self, Definitions, History, ProfileEntry};
-use reports::report::{self, ReportFormat, ReportSource, ReportWriter, Standing};
+use reports::report::{self, PAGE, ReportFormat, ReportSource, ReportWriter, Standing};
 use reports::steps::{self, CohortMonth, Counted};
+use reports::workbook::{self, WORKBOOK};
 
 pub use script::engine_script;
 
@@ -374,11 +375,12 @@ fn build_reports(
     let mut facts = facts(definitions, snapshot, counted)?;
     let failed = |source| JobError::Report { month, source };
     let unread = |error| table(TableError::new("summarize", format!("the reports of {month}"), error));
+    let wants = |format: Format| settings.output.formats.contains(&format);
     let formats = settings.output.formats.iter().filter_map(table_format).collect();
     let writer = ReportWriter::new(archive, month, formats, settings.output.csv_max_rows).map_err(failed)?;
     let mut page = Page::new(settings.job.html_members);
     let of_engine = |source: EngineError| failed(source.into());
-    for table in [&history::COUNTS, &history::OPT_OUTS] {
+    for table in [&history::COUNTS, &history::OPT_OUTS, &steps::FOLLOWED] {
         page.tables.add(table.name, counted.table(table).map_err(of_engine)?);
     }
     for report in REPORTS {
@@ -386,12 +388,19 @@ fn build_reports(
         if writer.add(&report.table, &rows).map_err(failed)? {
             facts.found.push(too_long_for_csv(report.table.name, rows.count(), settings));
         }
+        if wants(Format::Xlsx) && !report.is_per_member() && rows.count() > workbook::ROWS_MAX as u64 {
+            facts.found.push(too_long_for_xlsx(report.table.name, rows.count()));
+        }
         tracing::debug!(report = report.table.name, rows = rows.count(), "written");
         page.take(report, rows).map_err(of_engine)?;
     }
     let digest = Digest::of(month, &page.tables).map_err(unread)?;
-    if settings.output.formats.contains(&Format::Html) {
-        writer.add_page(&page.html(snapshot, month, &digest).map_err(unread)?).map_err(failed)?;
+    let about = page.about(snapshot, month).map_err(unread)?;
+    if wants(Format::Html) {
+        writer.add_file(PAGE, page.html(&about, &digest).map_err(unread)?.as_bytes()).map_err(failed)?;
+    }
+    if wants(Format::Xlsx) {
+        writer.add_file(WORKBOOK, &workbook::workbook(&about, &digest, &page.tables).map_err(unread)?).map_err(failed)?;
     }
     writer.commit(source).map_err(failed)?;
     Ok(digest)
@@ -455,6 +464,6 @@ fn table_format(format: &Format) -> Option<ReportFormat> {
     match format {
         Format::Parquet => Some(ReportFormat::Parquet),
         Format::Csv => Some(ReportFormat::Csv),
-        Format::Html => None,
+        Format::Html | Format::Xlsx => None,
     }
 }

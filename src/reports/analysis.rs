@@ -161,6 +161,11 @@ impl Report {
         }
     }
 
+    /// Whether the report has a row for each member.
+    pub fn is_per_member(&self) -> bool {
+        matches!(self.source, Source::PerMember { .. })
+    }
+
     /// The counted tables from which the report is judged.
     pub fn inputs(&self) -> &'static [&'static Table] {
         match self.source {

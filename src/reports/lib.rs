@@ -8,6 +8,7 @@ pub mod page;
 pub mod report;
 pub mod rules;
 pub mod steps;
+pub mod workbook;
 
 #[cfg(test)]
 mod on_paper;

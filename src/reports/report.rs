@@ -1,4 +1,4 @@
-//! Writes a month's reports: each table as Parquet and CSV, a page for people, and a manifest that records the inputs.
+//! Writes a month's reports: each table as Parquet and CSV, a page and a workbook for people, and a manifest that records the inputs.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -139,10 +139,10 @@ impl ReportWriter<'_> {
         Ok(self.staging.list(&relative, rows.count())?)
     }
 
-    /// Adds the month's page.
-    pub fn add_page(&self, html: &str) -> Result<(), ReportError> {
-        publish::write_file(&self.staging.place(PAGE)?, html.as_bytes())?;
-        Ok(self.staging.list(PAGE, 0)?)
+    /// Adds a file for people: the page, or the workbook.
+    pub fn add_file(&self, name: &str, bytes: &[u8]) -> Result<(), ReportError> {
+        publish::write_file(&self.staging.place(name)?, bytes)?;
+        Ok(self.staging.list(name, 0)?)
     }
 
     /// Publishes the reports.

@@ -6,6 +6,7 @@ use domain::Month;
 use reports::analysis::Found;
 use reports::history::Definitions;
 use reports::steps::Counted;
+use reports::workbook::ROWS_MAX;
 
 /// Findings from the months before, and from missing streams.
 pub(super) fn noticed(definitions: &Definitions, manifest: &Manifest, counted: &Counted, month: Month) -> Vec<Found> {
@@ -51,6 +52,17 @@ pub(super) fn noticed(definitions: &Definitions, manifest: &Manifest, counted: &
 }
 
 /// `data_quality` is the last report, so it can name the reports before it.
+pub(super) fn too_long_for_xlsx(report: &str, rows: u64) -> Found {
+    Found {
+        severity: "info".to_string(),
+        check_name: "too_long_for_xlsx".to_string(),
+        subject: report.to_string(),
+        value: Some(rows.to_string()),
+        expected: Some(ROWS_MAX.to_string()),
+        detail: "has no sheet in `report.xlsx`, because it has more rows than a sheet can have".to_string(),
+    }
+}
+
 pub(super) fn too_long_for_csv(report: &str, rows: u64, settings: &Settings) -> Found {
     Found {
         severity: "info".to_string(),

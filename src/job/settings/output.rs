@@ -26,6 +26,8 @@ pub enum Format {
     Csv,
     /// A page to look at.
     Html,
+    /// A workbook for a spreadsheet.
+    Xlsx,
 }
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -39,7 +41,7 @@ pub(super) const SETTINGS: &[Setting] = &[
 /// How "no limit" is written.
 const NO_LIMIT: u64 = 0;
 
-const FORMATS: [(&str, Format); 3] = [("parquet", Format::Parquet), ("csv", Format::Csv), ("html", Format::Html)];
+const FORMATS: [(&str, Format); 4] = [("parquet", Format::Parquet), ("csv", Format::Csv), ("html", Format::Html), ("xlsx", Format::Xlsx)];
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Raw {
@@ -60,7 +62,7 @@ pub(super) fn check(raw: Raw, findings: &mut Findings<'_>) -> Output {
         }
     }
     if raw.formats.is_empty() {
-        findings.add("output.formats", "names no format; use parquet, csv, html");
+        findings.add("output.formats", "names no format; use parquet, csv, html, xlsx");
     }
     let dir = Location::parse(&raw.dir).unwrap_or_else(|problem| {
         findings.add("output.dir", problem);

@@ -58,7 +58,8 @@ pub(super) const REPORT: Report = Report {
                 Kind::Text,
                 "signed_rank (exact Wilcoxon test of the monthly changes) for stocks, which are mostly carried over from the month \
                  before; mann_kendall (tie- and continuity-corrected) for flows",
-            ),
+            )
+            .one_of(&["signed_rank", "mann_kendall"]),
             Entry::new("trend_p", Kind::Ratio, "two-sided p of the test over the last 12 months")
                 .in_unit("probability, 0 to 1")
                 .or_null("too few months are known"),
@@ -66,6 +67,7 @@ pub(super) const REPORT: Report = Report {
                 .in_unit("probability, 0 to 1")
                 .or_null("trend_p is null"),
             Entry::new("direction", Kind::Text, "rising or falling if trend_q is below 0.05, else flat")
+                .one_of(&["rising", "falling", "flat"])
                 .or_null("fewer than 7 of the last 12 months are known"),
             Entry::new(
                 "expected",

@@ -17,7 +17,8 @@ pub(super) const REPORT: Report = Report {
             MONTH,
             COHORT_KEY,
             COHORT_NAME,
-            Entry::new("measure", Kind::Text, "`bucket`: a range of conversations; `at_least`: a threshold of the job"),
+            Entry::new("measure", Kind::Text, "`bucket`: a range of conversations; `at_least`: a threshold of the job")
+                .one_of(&["bucket", "at_least"]),
             Entry::new("label", Kind::Text, "the bucket or threshold in words: 0, 1, 2, 3-4, 5-9, 10+; 5+"),
             Entry::new("lower_bound", Kind::Count, "the lower end of the bucket (3 for 3-4), or the threshold itself")
                 .in_unit("conversations"),

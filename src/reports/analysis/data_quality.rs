@@ -16,7 +16,7 @@ pub(super) const REPORT: Report = Report {
         key: &["month", "severity", "check_name", "subject", "detail"],
         columns: &[
             MONTH,
-            Entry::new("severity", Kind::Text, "info, warning or error"),
+            Entry::new("severity", Kind::Text, "info, warning or error").one_of(&["info", "warning", "error"]),
             Entry::new("check_name", Kind::Text, "what was checked"),
             Entry::new("subject", Kind::Text, "what it is about: a cohort_key, a table, a setting"),
             Entry::new("value", Kind::Text, "what was found").or_null("the finding has no value"),

@@ -17,12 +17,13 @@ pub(super) const REPORT: Report = Report {
             Entry::new("external_id", Kind::Text, "the workspace's own ID of the contact").or_null("none given"),
             Entry::new("email", Kind::Text, "e-mail address; not unique").or_null("none given"),
             Entry::new("name", Kind::Text, "name").or_null("none given"),
-            Entry::new("role", Kind::Text, "`user` or `lead`"),
+            Entry::new("role", Kind::Text, "`user` or `lead`").one_of(&["user", "lead"]),
             Entry::new(
                 "change",
                 Kind::Text,
                 "first_seen (the cohort's first month, or outside its history), retained, joined, returned or departed",
-            ),
+            )
+            .one_of(&["first_seen", "retained", "joined", "returned", "departed"]),
             Entry::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
                 .or_null("unknown: the contact was already a member in the first month of the cohort's history, or joined in the first month after a gap; or it was first seen in a month outside the history"),
             Entry::new("months_in_cohort", Kind::Count, "months of the present spell without a break, this month included, as far as known")

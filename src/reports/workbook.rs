@@ -1,0 +1,154 @@
+//! `report.xlsx`: a sheet that reads like the top of the page, then a sheet for each report. The reports with a row for each contact are left
+//! out.
+//!
+//! Only values are written, never formulas, so nothing of the data is run. The workbook has no time of its own: the same month gives the same
+//! bytes.
+
+mod front;
+mod style;
+
+use polars::prelude::{DataFrame, DataType, PolarsError, PolarsResult, polars_err};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Note, Workbook, Worksheet, XlsxError};
+
+use self::style::{Styles, width};
+use crate::analysis::REPORTS;
+use crate::digest::{Digest, Tables};
+use crate::page::About;
+use archive::table::{Column, Table};
+
+/// The workbook's name in the folder of its month.
+pub const WORKBOOK: &str = "report.xlsx";
+/// The maximum number of rows of a sheet, without the head. Excel allows one more.
+pub const ROWS_MAX: usize = 1_048_575;
+/// The maximum length of a text, in UTF-16 code units: a limit of the format.
+const TEXT_MAX: usize = 32_767;
+/// The height of a note in pixels, and the width.
+const NOTE: (u32, u32) = (90, 320);
+/// The day 1970-01-01 as a sheet counts days. Sheets know no time zone: instants are UTC.
+const EPOCH: f64 = 25_569.0;
+const MICROS_A_DAY: f64 = 86_400e6;
+/// The number of characters of a day with a time.
+const TIME_LENGTH: usize = 19;
+
+/// The workbook of a month. A report with more than [`ROWS_MAX`] rows is left out; the first sheet says so.
+///
+/// # Errors
+/// When a table or a column is missing.
+pub fn workbook(about: &About, digest: &Digest, tables: &Tables) -> PolarsResult<Vec<u8>> {
+    let reports = REPORTS.iter().filter_map(|report| Some((&report.table, tables.named(report.table.name).ok()?.0)));
+    let (shown, left_out): (Vec<_>, Vec<_>) = reports.partition(|(_, rows)| rows.height() <= ROWS_MAX);
+    let left_out: Vec<&str> = left_out.iter().map(|(table, _)| table.name).collect();
+    made(about, digest, &shown, &left_out).map_err(|error| polars_err!(ComputeError: "the workbook: {error}"))
+}
+
+fn made(about: &About, digest: &Digest, reports: &[(&'static Table, &DataFrame)], left_out: &[&str]) -> Result<Vec<u8>, XlsxError> {
+    let styles = Styles::default();
+    let mut workbook = Workbook::new();
+    let created = ExcelDateTime::from_timestamp(about.observed_at.timestamp())?;
+    workbook.set_properties(&DocProperties::new().set_title(front::title(about)).set_creation_datetime(&created));
+    front::write(workbook.add_worksheet(), &styles, about, digest, left_out)?;
+    for (table, rows) in reports {
+        write(workbook.add_worksheet(), &styles, table, rows)?;
+    }
+    workbook.save_to_buffer()
+}
+
+/// A sheet with the rows of a report.
+fn write(sheet: &mut Worksheet, styles: &Styles, table: &'static Table, rows: &DataFrame) -> Result<(), XlsxError> {
+    sheet.set_name(table.name)?.set_freeze_panes(1, 0)?;
+    sheet.set_landscape().set_repeat_rows(0, 0)?.set_print_fit_to_pages(1, 0);
+    let last = (table.columns.len() - 1) as u16;
+    sheet.autofilter(0, 0, rows.height().max(1) as u32, last)?;
+    for (place, column) in (0_u16..).zip(table.columns) {
+        sheet.write_string_with_format(0, place, column.name, &styles.head)?;
+        let (height, wide) = NOTE;
+        let note = Note::new(meaning(column)).add_author_prefix(false).set_height(height).set_width(wide);
+        sheet.insert_note(0, place, &note)?;
+        let widest = write_column(sheet, styles, place, column, rows)?;
+        sheet.set_column_width(place, width(widest.max(column.name.len() + 3)))?;
+    }
+    Ok(())
+}
+
+/// What a column holds, its unit, and what an empty cell means.
+fn meaning(column: &Column) -> String {
+    let mut text = column.about.to_string();
+    if let Some(unit) = column.unit() {
+        text.push_str(&format!("\nUnit: {unit}"));
+    }
+    if !column.null.is_empty() {
+        text.push_str(&format!("\nEmpty: {}", column.null));
+    }
+    text
+}
+
+/// Writes the cells of a column; nothing for null. Returns the length of the longest.
+fn write_column(sheet: &mut Worksheet, styles: &Styles, place: u16, column: &Column, rows: &DataFrame) -> Result<usize, XlsxError> {
+    let format = styles.of(column);
+    let cells = cells(rows, column.name).map_err(|error| XlsxError::ParameterError(error.to_string()))?;
+    let mut longest = 0;
+    for (row, cell) in (1_u32..).zip(cells) {
+        if let Some(cell) = cell {
+            longest = longest.max(write_cell(sheet, (row, place), cell, format)?);
+        }
+    }
+    Ok(longest)
+}
+
+enum Cell<'a> {
+    Text(&'a str),
+    Number(f64),
+    Flag(bool),
+    /// Days since 1970, with a fraction.
+    Time(f64),
+}
+
+/// Writes a cell, and returns about how many characters it shows.
+fn write_cell(sheet: &mut Worksheet, (row, place): (u32, u16), cell: Cell<'_>, format: &Format) -> Result<usize, XlsxError> {
+    match cell {
+        Cell::Text(text) => {
+            let text = fitting(text);
+            sheet.write_string_with_format(row, place, text, format)?;
+            return Ok(text.chars().count());
+        }
+        // A sheet has no such numbers.
+        Cell::Number(number) if !number.is_finite() => sheet.write_string(row, place, number.to_string())?,
+        Cell::Number(number) => {
+            sheet.write_number_with_format(row, place, number, format)?;
+            return Ok(number.abs().max(1.0).log10() as usize * 4 / 3 + 5);
+        }
+        Cell::Flag(flag) => sheet.write_boolean_with_format(row, place, flag, format)?,
+        Cell::Time(days) => sheet.write_number_with_format(row, place, days + EPOCH, format)?,
+    };
+    Ok(TIME_LENGTH)
+}
+
+/// The cells of a column, from the first row on; `None` for null.
+fn cells<'a>(rows: &'a DataFrame, name: &str) -> PolarsResult<Box<dyn Iterator<Item = Option<Cell<'a>>> + 'a>> {
+    let column = rows.column(name)?;
+    Ok(match column.dtype() {
+        DataType::String => Box::new(column.str()?.iter().map(|cell| cell.map(Cell::Text))),
+        DataType::Int64 => Box::new(column.i64()?.iter().map(|cell| cell.map(|count| Cell::Number(count as f64)))),
+        DataType::Float64 => Box::new(column.f64()?.iter().map(|cell| cell.map(Cell::Number))),
+        DataType::Boolean => Box::new(column.bool()?.iter().map(|cell| cell.map(Cell::Flag))),
+        DataType::Date => Box::new(column.date()?.physical().iter().map(|cell| cell.map(|days| Cell::Time(f64::from(days))))),
+        DataType::Datetime(..) => {
+            let days = |micros: i64| Cell::Time(micros as f64 / MICROS_A_DAY);
+            Box::new(column.datetime()?.physical().iter().map(move |cell| cell.map(days)))
+        }
+        other => return Err(PolarsError::SchemaMismatch(format!("no report has columns of the type {other}").into())),
+    })
+}
+
+/// The text, or as much of it as a cell can have.
+fn fitting(text: &str) -> &str {
+    let mut units = 0;
+    let end = text.char_indices().find(|(_, character)| {
+        units += character.len_utf16();
+        units > TEXT_MAX
+    });
+    end.map_or(text, |(end, _)| &text[..end])
+}
+
+#[cfg(test)]
+mod tests;
