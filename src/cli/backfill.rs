@@ -41,7 +41,8 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress, tracker: &RunT
     }
     let outcome = job::backfill(&context, &options).await.inspect_err(|error| tracker.failed(error)).map_err(failed)?;
     progress.finish();
-    tracker.did(!outcome.published.is_empty() || !outcome.rebuilt.is_empty(), &[], &context.archive, &context.settings.job);
+    let is_new = !outcome.published.is_empty() || !outcome.rebuilt.is_empty();
+    tracker.did(is_new, &[], &outcome.rebuilt, &context.archive, &context.settings.job);
     report(&context.archive, outcome, options.snapshot_only)
 }
 

@@ -1,6 +1,8 @@
 //! The webhook: its message and how it is sent. It has its own HTTP client, which never has the access token. A failure of the
 //! webhook does not change the result of the run.
 
+mod slack;
+
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -11,6 +13,9 @@ use serde::Serialize;
 
 use intercom::proxy::{self, Proxy, ProxyError, ProxyFailure};
 use intercom::tls::CertificateProblem;
+use reports::digest::Notable;
+
+pub(crate) use slack::message as slack_message;
 
 const USER_AGENT: &str = concat!("intercom-cohorts/", env!("CARGO_PKG_VERSION"));
 const TRIES: usize = 4;
@@ -37,6 +42,8 @@ pub(crate) struct Notification {
     pub basis: Option<String>,
     /// The cohorts of all the months.
     pub cohorts: Vec<NotifiedCohort>,
+    /// What stands out in the last of the months. Empty unless this command built its reports.
+    pub stands_out: Vec<Notable>,
     /// Keys of the streams that do not agree with the totals of the API.
     pub incomplete: Vec<String>,
     /// Earlier months without a snapshot, which a run without `--month` warns of.
@@ -103,7 +110,7 @@ impl NotifyError {
 }
 
 /// Sends the message, with retries, until the webhook accepts it.
-pub(crate) async fn send(address: &SecretString, notification: &Notification) -> Result<(), NotifyError> {
+pub(crate) async fn send(address: &SecretString, body: &[u8]) -> Result<(), NotifyError> {
     // If another provider was installed in this process before, that one is kept.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let proxy = proxy::route(address.expose_secret()).map_err(NotifyError::NoProxy)?.proxy();
@@ -116,8 +123,7 @@ pub(crate) async fn send(address: &SecretString, notification: &Notification) ->
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(|_| NotifyError::Setup)?;
-    let body = serde_json::to_vec(notification).map_err(|_| NotifyError::Setup)?;
-    let tries = tries(&client, proxy.as_ref(), address, &body);
+    let tries = tries(&client, proxy.as_ref(), address, body);
     tokio::time::timeout(TIMEOUT_OF_ALL, tries).await.unwrap_or(Err(NotifyError::Timeout))
 }
 

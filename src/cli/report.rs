@@ -52,7 +52,7 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
     let rebuilding = rebuilding.await.map_err(|error| Failure::unexpected("rebuilding stopped", error))?;
     let (accepted, Refreshed { rebuilt, damaged }) = rebuilding?;
     progress.finish();
-    tracker.did(!rebuilt.is_empty(), &[], &archive, &settings.job);
+    tracker.did(!rebuilt.is_empty(), &[], &rebuilt, &archive, &settings.job);
     let mut text = String::new();
     if let (Some(month), Some(accepted)) = (lost, accepted) {
         text.push_str(&loss_text(month, &accepted));

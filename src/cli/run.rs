@@ -44,7 +44,7 @@ pub(super) async fn run(arguments: Run, progress: &Progress, tracker: &RunTracke
     let outcome = job::run(&context, &options).await.inspect_err(|error| tracker.failed(error))?;
     progress.finish();
     let is_new = matches!(outcome.published, Published::Now(_)) || !outcome.rebuilt.is_empty();
-    tracker.did(is_new, &outcome.missed, &context.archive, &context.settings.job);
+    tracker.did(is_new, &outcome.missed, &outcome.rebuilt, &context.archive, &context.settings.job);
     report(&context.archive, &context.settings, outcome, options.snapshot_only)
 }
 

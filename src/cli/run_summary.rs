@@ -1,6 +1,7 @@
 //! How a run, a backfill or a report ended: the last line of its log, and the message to the webhook.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use tracing::field::display;
 
 use super::failure::{Failure, INTERRUPTED};
@@ -9,6 +10,7 @@ use crate::notify::{self, Notification, NotifiedCohort};
 use domain::Month;
 use intercom::Traffic;
 use job::Observed;
+use job::settings::{MessageFormat, Notify};
 
 pub(super) struct RunSummary {
     command: &'static str,
@@ -85,10 +87,21 @@ impl RunSummary {
 
     /// Notifies the webhook, if there is one. A failure is only a warning.
     pub(super) async fn notify(&self) {
-        let Some(url) = self.known.webhook.as_ref().filter(|_| self.exit_code != INTERRUPTED) else { return };
-        if let Err(error) = notify::send(&url.address, &self.notification()).await {
+        let Some(notify) = self.known.notify.as_ref().filter(|_| self.exit_code != INTERRUPTED) else { return };
+        let Some(url) = &notify.url else { return };
+        let notification = self.notification();
+        let message = match notify.format {
+            MessageFormat::Json => json!(notification),
+            MessageFormat::Slack => notify::slack_message(&notification, self.known.digest.as_ref(), self.link(notify)),
+        };
+        if let Err(error) = notify::send(&url.address, message.to_string().as_bytes()).await {
             tracing::warn!(host = %url.host, status = error.status(), "the webhook was not notified: {error}");
         }
+    }
+
+    /// Where people find the last of the months, if it is published.
+    fn link(&self, notify: &Notify) -> Option<String> {
+        Some(notify.link.as_ref()?.of(self.last_observed()?.month))
     }
 
     fn notification(&self) -> Notification {
@@ -110,6 +123,7 @@ impl RunSummary {
             months: self.known.months.into_iter().flat_map(|months| months.each()).map(|month| month.to_string()).collect(),
             basis: self.last_observed().map(|last| last.basis.to_string()),
             cohorts: cohorts.collect(),
+            stands_out: self.known.digest.as_ref().map_or(Vec::new(), |digest| digest.notable.clone()),
             incomplete: self.known.incomplete.clone(),
             missed: self.known.missed.iter().map(Month::to_string).collect(),
             requests: self.traffic.requests,

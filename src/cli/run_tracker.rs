@@ -10,8 +10,9 @@ use chrono::{DateTime, Utc};
 use archive::Archive;
 use domain::{Month, Months};
 use intercom::{Client, RateWindow, Traffic};
-use job::settings::{Job, Settings, WebhookUrl};
-use job::{self, JobError, Observed};
+use job::settings::{Job, Notify, Settings};
+use job::{self, JobError, Observed, Rebuilt};
+use reports::digest::Digest;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -54,12 +55,14 @@ pub(super) struct Known {
     /// All months of the command.
     pub months: Option<Months>,
     pub job: String,
-    /// The webhook; `None` before the settings are read, and for a dry run.
-    pub webhook: Option<WebhookUrl>,
+    /// `None` before the settings are read, and for a dry run.
+    pub notify: Option<Notify>,
     /// Whether a snapshot, history or report is new.
     pub is_new: bool,
     /// The months of the command that are published.
     pub observed: Vec<Observed>,
+    /// The last of the months, if its reports were built.
+    pub digest: Option<Digest>,
     pub incomplete: Vec<String>,
     pub missed: Vec<Month>,
 }
@@ -124,7 +127,7 @@ impl RunTracker {
     pub(super) fn has_settings(&self, settings: &Settings, is_dry_run: bool) {
         let mut state = self.state();
         state.known.job.clone_from(&settings.job.name);
-        state.known.webhook = settings.notify.url.clone().filter(|_| !is_dry_run);
+        state.known.notify = (!is_dry_run).then(|| settings.notify.clone());
         state.position.step = Some(Step::Plan);
     }
 
@@ -149,7 +152,7 @@ impl RunTracker {
     }
 
     /// Called when the work is done. Reads the cohorts of its months.
-    pub(super) fn did(&self, is_new: bool, missed: &[Month], archive: &Archive, named: &Job) {
+    pub(super) fn did(&self, is_new: bool, missed: &[Month], rebuilt: &[Rebuilt], archive: &Archive, named: &Job) {
         let months = self.state().known.months;
         let mut observed = Vec::new();
         for month in months.into_iter().flat_map(Months::each) {
@@ -163,6 +166,8 @@ impl RunTracker {
         state.known.missed = missed.to_vec();
         state.known.incomplete = observed.iter().flat_map(|month| month.incomplete.iter().cloned()).collect();
         state.known.observed = observed;
+        let last = rebuilt.iter().find(|rebuilt| months.is_some_and(|months| rebuilt.month == months.last));
+        state.known.digest = last.and_then(|last| last.digest.clone());
     }
 }
 

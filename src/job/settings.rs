@@ -34,7 +34,7 @@ pub use address::WebhookUrl;
 pub use completeness::Completeness;
 pub use engine::{Engine, EngineKind};
 pub use layers::{Flag, JobSource, Sources, Survey, load, survey};
-pub use notify::Notify;
+pub use notify::{Link, MessageFormat, Notify};
 pub use output::{Format, Output};
 pub use privacy::{Identifiers, Privacy};
 pub use secrecy::SecretString;
@@ -107,7 +107,6 @@ struct Raw {
     engine: engine::Raw,
     completeness: completeness::Raw,
     privacy: privacy::Raw,
-    #[serde(default)]
     notify: notify::Raw,
 }
 
