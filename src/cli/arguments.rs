@@ -60,6 +60,11 @@ pub(super) enum LogFormat {
 pub(super) enum Command {
     /// Try everything: an embedded Intercom, some months, and the job at each month's end
     Demo(Demo),
+    /// Write a job file from the tags and segments that the workspace has
+    ///
+    /// Lists them with their sizes and asks which to observe, or takes those that --tags and --segments name. The file has the workspace's
+    /// time zone. A file that exists is never overwritten.
+    Init(Init),
     /// The month-end job: fetch, snapshot, history, reports
     Run(Run),
     /// Publish past months that have no snapshot: members as they are now, conversations as they were
@@ -165,6 +170,21 @@ impl Workspace {
     pub(super) fn sources(&self) -> Sources {
         Sources { config: self.config.clone(), job: None, flags: Vec::new() }
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    #[command(flatten)]
+    pub workspace: Workspace,
+    /// The job file to write; its name is the job's
+    #[arg(short, long, value_name = "FILE", default_value = "jobs/customers.toml")]
+    pub output: PathBuf,
+    /// Tags to observe: names, IDs or id:<ID>
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub tags: Vec<String>,
+    /// Segments to observe
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub segments: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -399,10 +419,13 @@ pub(super) struct Schema {
     #[arg(value_name = "REPORT")]
     pub table: Option<String>,
     /// Print the SQL of the report: every step that runs for it
-    #[arg(long, conflicts_with_all = ["json", "markdown"])]
+    #[arg(long, group = "of_a_job", conflicts_with_all = ["format", "json", "markdown"])]
     pub sql: bool,
-    /// With the members of this job's rules in the SQL
-    #[arg(long, value_name = "FILE", requires = "sql")]
+    /// Print the reports for another tool
+    #[arg(long, value_enum, value_name = "FORMAT", group = "of_a_job", conflicts_with_all = ["json", "markdown"])]
+    pub format: Option<SchemaFormat>,
+    /// The job whose rules are in the SQL, or whose reports the other tool reads; without it, the demo's
+    #[arg(long, value_name = "FILE", requires = "of_a_job")]
     pub job: Option<PathBuf>,
     /// Settings that several jobs share
     #[arg(long, value_name = "FILE", requires = "job")]
@@ -413,6 +436,16 @@ pub(super) struct Schema {
     /// Print a Markdown document
     #[arg(long)]
     pub markdown: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaFormat {
+    /// Sources for dbt, with tests (read by dbt-duckdb)
+    Dbt,
+    /// A script of views over all months for DuckDB
+    Duckdb,
+    /// An Open Data Contract
+    Odcs,
 }
 
 #[derive(Debug, Args)]

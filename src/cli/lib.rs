@@ -11,6 +11,7 @@ mod counts;
 mod demo;
 mod failure;
 mod forget;
+mod init;
 mod json_lines;
 mod logging;
 mod members;
@@ -144,6 +145,7 @@ async fn dispatch(command: Command, progress: &progress::Progress, tracker: &Run
         Command::Check(arguments) => check::run(&arguments, progress).await,
         Command::Copy(arguments) => copy::run(arguments, progress).await,
         Command::Forget(arguments) => forget::run(arguments, progress).await,
+        Command::Init(arguments) => init::run(&arguments, progress).await,
         Command::Demo(arguments) => demo::run(arguments, progress).await,
         Command::Simulate(arguments) => simulate::run(arguments).await,
         Command::Tags(arguments) => counts::groups(&arguments, GroupKind::Tag, progress).await,

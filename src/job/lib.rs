@@ -3,6 +3,7 @@
 
 pub mod census;
 pub mod check;
+pub mod init;
 pub mod listing;
 pub mod privacy;
 pub mod settings;
