@@ -1,16 +1,19 @@
 //! The data dictionary, from the table schemas that the program writes with.
 
+mod warehouse;
+
 use comfy_table::Cell;
 use serde_json::json;
 
-use super::arguments::Schema;
+use super::arguments::{Schema, SchemaFormat};
 use super::failure::Failure;
 use super::summary::{drawn, trimmed};
 use super::{run, stdout};
+use archive::Section;
 use archive::engine::{Dialect, Step};
 use archive::snapshot;
 use archive::table::Table;
-use job::settings::Sources;
+use job::settings::{Settings, Sources};
 use reports::analysis::{REPORTS, Report};
 use reports::history;
 use reports::steps;
@@ -47,7 +50,15 @@ pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
             return Err(Failure::usage(format!("there is no table `{wanted}`"), format!("the tables are {}", names.join(", "))));
         }
     }
-    let text = if arguments.sql {
+    let text = if let Some(format) = arguments.format {
+        let reports = reports_of(arguments)?;
+        let tables = tables.iter().filter(|listed| listed.report.is_some()).map(|listed| listed.table);
+        match format {
+            SchemaFormat::Dbt => warehouse::dbt(&reports, tables),
+            SchemaFormat::Duckdb => warehouse::duckdb(&reports, tables),
+            SchemaFormat::Odcs => warehouse::odcs(&reports, tables),
+        }
+    } else if arguments.sql {
         tables.retain(|listed| listed.report.is_some());
         if tables.is_empty() {
             return Err(Failure::usage("only reports have SQL", "omit --sql to print the columns"));
@@ -65,11 +76,32 @@ pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// The settings of the job that is named; `None` if there is none.
+fn settings_of(arguments: &Schema) -> Result<Option<Settings>, Failure> {
+    let Some(job) = &arguments.job else { return Ok(None) };
+    run::load(&Sources { config: arguments.config.clone(), job: Some(job.clone().into()), flags: Vec::new() }).map(Some)
+}
+
+/// Where the reports are: those of a job, or those of the demo.
+fn reports_of(arguments: &Schema) -> Result<warehouse::Reports, Failure> {
+    match settings_of(arguments)? {
+        Some(settings) => {
+            let place = job::archive(&settings)?.location(Section::Reports);
+            // The tools run in folders of their own.
+            let place = if place.contains("://") { place } else { absolute(&place) };
+            Ok(warehouse::Reports { job: settings.job.name, place })
+        }
+        None => Ok(warehouse::Reports { job: "demo".to_string(), place: "output/demo/reports".to_string() }),
+    }
+}
+
+fn absolute(place: &str) -> String {
+    std::path::absolute(place).map_or_else(|_| place.to_string(), |path| path.display().to_string())
+}
+
 /// All steps: of a job with its rules, or of a job without rules.
 fn steps_of(arguments: &Schema) -> Result<Vec<Step>, Failure> {
-    let Some(job) = &arguments.job else { return Ok(steps::all(&[], true, Dialect::Polars)) };
-    let sources = Sources { config: arguments.config.clone(), job: Some(job.clone().into()), flags: Vec::new() };
-    let settings = run::load(&sources)?;
+    let Some(settings) = settings_of(arguments)? else { return Ok(steps::all(&[], true, Dialect::Polars)) };
     Ok(steps::all(settings.job.rules.iter().map(|rule| &rule.rule), settings.job.conversations, Dialect::Polars))
 }
 
@@ -103,6 +135,7 @@ fn as_json(listed: &Listed) -> serde_json::Value {
             "unit": column.unit(),
             "description": column.about,
             "null": if column.null.is_empty() { None } else { Some(column.null) },
+            "values": if column.values.is_empty() { None } else { Some(column.values) },
         })
     };
     json!({

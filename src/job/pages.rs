@@ -9,11 +9,14 @@ use archive::snapshot::{Manifest, Snapshot};
 use archive::table::{Rows, TableError, TableRows};
 use archive::{Archive, Section};
 use domain::Month;
-use reports::analysis::{Report, ReportRows, SHOWN_MEMBERS, changed_definitions, expected_months, odd_months};
+use reports::analysis::{Report, ReportRows, SHOWN_MEMBERS, changed_definitions, expected_months, metric_series, odd_months};
 use reports::digest::{Digest, Tables};
 use reports::history::{self, History};
 use reports::page::{self, About, CohortLine, MonthLine, Observation};
 use reports::report::PAGE;
+
+/// The number of months that a card of the page draws.
+const MONTHS_OF_CARD: i64 = 12;
 
 /// A month's page, while its tables are built.
 pub(super) struct Page {
@@ -46,9 +49,10 @@ impl Page {
     }
 
     /// What the page and the workbook say of the month besides its tables.
-    pub(super) fn about(&self, snapshot: &Snapshot, month: Month) -> PolarsResult<About> {
+    pub(super) fn about(&self, snapshot: &Snapshot, month: Month, digest: &Digest) -> PolarsResult<About> {
         let manifest = &snapshot.manifest;
         let counts = self.tables.named("counts")?.0;
+        let notable: Vec<_> = digest.notable.iter().map(|notable| (notable.cohort_key.as_str(), notable.metric.as_str())).collect();
         Ok(About {
             job: manifest.job.clone(),
             month,
@@ -58,6 +62,7 @@ impl Page {
             odd_months: odd_months(counts, month, &page::marked_metrics())?,
             expected_months: expected_months(counts, month, &page::banded_metrics())?,
             changed_definitions: changed_definitions(counts, month)?,
+            notable_series: metric_series(counts, month, &notable, MONTHS_OF_CARD)?,
         })
     }
 

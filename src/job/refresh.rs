@@ -395,7 +395,7 @@ fn build_reports(
         page.take(report, rows).map_err(of_engine)?;
     }
     let digest = Digest::of(month, &page.tables).map_err(unread)?;
-    let about = page.about(snapshot, month).map_err(unread)?;
+    let about = page.about(snapshot, month, &digest).map_err(unread)?;
     if wants(Format::Html) {
         writer.add_file(PAGE, page.html(&about, &digest).map_err(unread)?.as_bytes()).map_err(failed)?;
     }

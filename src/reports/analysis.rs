@@ -33,7 +33,7 @@ use archive::engine::{EngineError, EngineFolder, Kept, Query, Step};
 use archive::table::{self, Gather, Table, TableError, TableRows};
 use domain::{Basis, Month};
 
-pub use cohort_trends::{ExpectedMonth, OddMonth, expected_months, odd_months};
+pub use cohort_trends::{ExpectedMonth, OddMonth, expected_months, metric_series, odd_months};
 pub use data_quality::Found;
 pub use definitions::{ChangedDefinition, changed_definitions};
 pub use in_common::{InCommon, NumberApart, in_common, numbers_apart};

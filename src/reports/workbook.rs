@@ -22,13 +22,19 @@ pub const WORKBOOK: &str = "report.xlsx";
 pub const ROWS_MAX: usize = 1_048_575;
 /// The maximum length of a text, in UTF-16 code units: a limit of the format.
 const TEXT_MAX: usize = 32_767;
-/// The height of a note in pixels, and the width.
-const NOTE: (u32, u32) = (90, 320);
+/// The width of a note and the height of a line in pixels, and about how many characters fit in a line.
+const NOTE_WIDTH: u32 = 320;
+const NOTE_LINE_HEIGHT: u32 = 17;
+const NOTE_LINE: usize = 48;
+/// The width of a printed page, in characters.
+const PAGE_WIDTH: f64 = 150.0;
 /// The day 1970-01-01 as a sheet counts days. Sheets know no time zone: instants are UTC.
 const EPOCH: f64 = 25_569.0;
 const MICROS_A_DAY: f64 = 86_400e6;
-/// The number of characters of a day with a time.
-const TIME_LENGTH: usize = 19;
+/// The number of characters of a month, of a day with a time, and of a flag.
+const MONTH_LENGTH: usize = 7;
+const TIME_LENGTH: usize = 20;
+const FLAG_LENGTH: usize = 6;
 
 /// The workbook of a month. A report with more than [`ROWS_MAX`] rows is left out; the first sheet says so.
 ///
@@ -55,17 +61,26 @@ fn made(about: &About, digest: &Digest, reports: &[(&'static Table, &DataFrame)]
 
 /// A sheet with the rows of a report.
 fn write(sheet: &mut Worksheet, styles: &Styles, table: &'static Table, rows: &DataFrame) -> Result<(), XlsxError> {
-    sheet.set_name(table.name)?.set_freeze_panes(1, 0)?;
-    sheet.set_landscape().set_repeat_rows(0, 0)?.set_print_fit_to_pages(1, 0);
+    // The names of cohorts stay in view.
+    let fixed = if table.columns.get(2).is_some_and(|column| column.name == "cohort_name") { 3 } else { 0 };
+    sheet.set_name(table.name)?.set_freeze_panes(1, fixed)?;
     let last = (table.columns.len() - 1) as u16;
     sheet.autofilter(0, 0, rows.height().max(1) as u32, last)?;
+    let mut all = 0.0;
     for (place, column) in (0_u16..).zip(table.columns) {
-        sheet.write_string_with_format(0, place, column.name, &styles.head)?;
-        let (height, wide) = NOTE;
-        let note = Note::new(meaning(column)).add_author_prefix(false).set_height(height).set_width(wide);
-        sheet.insert_note(0, place, &note)?;
+        sheet.write_string_with_format(0, place, column.name, styles.head_of(column))?;
+        let text = meaning(column);
+        let (lines, wide) = (text.lines().map(|line| line.len() / NOTE_LINE + 1).sum::<usize>() as u32, NOTE_WIDTH);
+        sheet.insert_note(0, place, &Note::new(text).add_author_prefix(false).set_height(lines * NOTE_LINE_HEIGHT + 12).set_width(wide))?;
         let widest = write_column(sheet, styles, place, column, rows)?;
-        sheet.set_column_width(place, width(widest.max(column.name.len() + 3)))?;
+        let width = width(widest.max(column.name.len() + 4));
+        sheet.set_column_width(place, width)?;
+        all += width;
+    }
+    let pages = (all / PAGE_WIDTH).ceil() as u16;
+    sheet.set_landscape().set_repeat_rows(0, 0)?.set_print_fit_to_pages(pages, 0);
+    if fixed > 0 && pages > 1 {
+        sheet.set_repeat_columns(0, fixed - 1)?;
     }
     Ok(())
 }
@@ -89,6 +104,10 @@ fn write_column(sheet: &mut Worksheet, styles: &Styles, place: u16, column: &Col
     let mut longest = 0;
     for (row, cell) in (1_u32..).zip(cells) {
         if let Some(cell) = cell {
+            let format = match cell {
+                Cell::Number(number) => format.unwrap_or_else(|| styles.of_number(number)),
+                _ => format.unwrap_or(&styles.text),
+            };
             longest = longest.max(write_cell(sheet, (row, place), cell, format)?);
         }
     }
@@ -118,9 +137,12 @@ fn write_cell(sheet: &mut Worksheet, (row, place): (u32, u16), cell: Cell<'_>, f
             return Ok(number.abs().max(1.0).log10() as usize * 4 / 3 + 5);
         }
         Cell::Flag(flag) => sheet.write_boolean_with_format(row, place, flag, format)?,
-        Cell::Time(days) => sheet.write_number_with_format(row, place, days + EPOCH, format)?,
+        Cell::Time(days) => {
+            sheet.write_number_with_format(row, place, days + EPOCH, format)?;
+            return Ok(if days.fract() == 0.0 { MONTH_LENGTH } else { TIME_LENGTH });
+        }
     };
-    Ok(TIME_LENGTH)
+    Ok(FLAG_LENGTH)
 }
 
 /// The cells of a column, from the first row on; `None` for null.

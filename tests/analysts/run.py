@@ -84,6 +84,15 @@ def expected():
     answers["left-and-opened"], answers["churn"] = left, sorted(months)
     answers["left-value-lead"] = left_and_opened(of(members, "value_lead"))
 
+    opted = []
+    for folder in sorted(Path("output/demo/reports").iterdir()):
+        for row in of(rows_of("unsubscribes", folder), "Active"):
+            if int(row["newly_opted_out"] or 0) > 0:
+                opted.append((day(row["month"]), row["subscription_name"], *(int(row[name]) for name in ("newly_opted_out", "opted_out", "members"))))
+    answers["opted-out"] = sorted(opted)
+    columns = ("contact_id", "external_id", "country")
+    answers["from-csv"] = [(*(row[name] for name in columns), whole(row["months_in_cohort"])) for row in of(members, "value_lead")]
+
     entered = [row for row in of(rows_of("retention"), "value_lead") if row["entry_is_censored"] == "false"]
     answers["retention"] = sorted(
         (day(row["entry_month"]), int(row["age_months"]), int(row["entrants"]), int(row["retained"]), number(row["retention_rate"]))
@@ -167,12 +176,26 @@ class Documented(unittest.TestCase):
         asked = {question for _, question in self.blocks}
         self.assertEqual(asked, set(self.expected) | {"convert", "seen-on-a-day"})
         for question, answer in self.expected.items():
-            if question in ("descriptions", "left-value-lead"):
+            if question in ("descriptions", "from-csv", "left-value-lead"):
                 continue
             self.assertGreater(len(answer), 0, f"the demo has no answer to `{question}`: it proves nothing")
             for tool in TOOLS:
                 with self.subTest(question=question, tool=tool):
                     self.assertEqual(self.tools.ask(tool, self.blocks[tool, question]), answer)
+
+    def test_the_csv_is_read_as_it_is(self):
+        path = Path(MONTH, "members.csv")
+        kept = path.read_text(encoding="utf-8")
+        self.addCleanup(path.write_text, kept, encoding="utf-8")
+        # Somebody in Namibia, with an id that begins with zeros.
+        line = next(line for line in kept.splitlines() if ",value_lead," in line)
+        cells = line.split(",")
+        path.write_text(kept.replace(line, ",".join([*cells[:4], "0012", *cells[5:-1], "NA"])), encoding="utf-8")
+        answer = expected()["from-csv"]
+        self.assertIn(("0012", "NA"), {row[1:3] for row in answer})
+        for tool in ("duckdb", "pandas"):
+            with self.subTest(tool=tool):
+                self.assertEqual(self.tools.ask(tool, self.blocks[tool, "from-csv"]), answer)
 
     def test_the_descriptions_are_the_dictionary(self):
         self.assertEqual(len(self.expected["descriptions"]), 1 + 17 + 7)

@@ -165,7 +165,7 @@ fn settings_with_a_slip_are_2_and_name_what_was_meant() {
         slip("a job name that leaves the folder", &["name"]).named("../elsewhere"),
         slip("a job of no group", &["tags"]).groups(&[], &[]),
         slip("no TOML", &["job.toml"]).top("tags = [unquoted]"),
-        slip("a format that is none", &["formats", "xlsx", "html"]).formats("[\"parquet\", \"xlsx\"]"),
+        slip("a format that is none", &["formats", "pdf", "html", "xlsx"]).formats("[\"parquet\", \"pdf\"]"),
         slip("the preview version", &["api_version", "Preview"]).intercom("api_version = \"Preview\""),
         Case { config: Some("[intercom]\nregoin = \"eu\"\n"), ..slip("a key of --config", &["regoin", "region", "shared.toml"]) },
         Case { config: Some("[intercom]\naccess_token = \"x\"\n"), ..slip("a token in a file", &["access_token", "shared.toml"]) },

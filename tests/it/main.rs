@@ -31,6 +31,7 @@ mod faults;
 mod forget;
 mod formats;
 mod idempotence;
+mod init;
 mod legacy;
 mod members;
 mod memory;

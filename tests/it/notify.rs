@@ -79,6 +79,12 @@ fn it_gets_a_month_and_its_cohorts() {
     );
     let instant = |name: &str| reported[name].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
     assert!(instant("started_at") <= instant("ended_at"));
+    let stands_out = reported["stands_out"].as_array().unwrap();
+    for of in stands_out {
+        assert!(["sentence", "kind", "cohort_key", "metric"].iter().all(|field| of[field].is_string()) && of["value"].is_number(), "{of}");
+    }
+    let headlines = finished.stdout.lines().skip_while(|line| *line != "what stands out").skip(1).take_while(|line| !line.is_empty());
+    assert_eq!(stands_out.len().min(5), headlines.filter(|line| !line.starts_with("  and ")).count());
 
     run(&file, AS_OF).succeed();
     check_message(&receiver.requests()[1].json(), &json!({"outcome": "unchanged", "requests": 0, "cohorts": reported["cohorts"]}));
@@ -86,6 +92,58 @@ fn it_gets_a_month_and_its_cohorts() {
     run(&file, AS_OF).arguments(&["--dry-run"]).succeed();
     on(&file, "report", &[]).succeed();
     assert_eq!(receiver.requests().len(), 2);
+}
+
+#[test]
+fn it_gets_a_message_for_people() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let receiver = Scripted::replies(vec![TAKEN]);
+    let place = Place::new();
+    let job = small_job().with_section(format!(
+        "[notify]\nurl = \"{}/{SECRET}\"\nformat = \"slack\"\nlink = \"https://reports.example/{{month}}/report.html\"",
+        receiver.base_url
+    ));
+    let file = place.job(&job, &simulator.base_url);
+    let finished = run(&file, AS_OF).succeed();
+    check_secret(&finished);
+    let message = only_message(&receiver);
+    let blocks = message["blocks"].as_array().unwrap();
+    let texts: Vec<&str> = blocks.iter().map(|block| block["text"]["text"].as_str().unwrap()).collect();
+    assert_eq!(texts[0], "rehearsal: 2026-07 published");
+    assert_eq!(texts.last().unwrap(), &"<https://reports.example/2026-07/report.html|Open the report>");
+    let summary = &place.report("2026-07", "cohort_summary").rows_by_name()[0];
+    let members = finished.stdout.lines().find(|line| line.contains("value_lead")).unwrap();
+    assert!(members.contains(&summary["members"].shown()), "{members}");
+    assert!(
+        texts
+            .iter()
+            .any(|text| text.starts_with("```\n cohort") && text.contains("value_lead") && text.contains(&summary["members"].shown())),
+        "{texts:?}"
+    );
+    // What stands out is what the terminal says.
+    let headlines: Vec<&str> =
+        finished.stdout.lines().skip_while(|line| *line != "what stands out").skip(1).take_while(|line| !line.is_empty()).collect();
+    let told = message["text"].as_str().unwrap();
+    for headline in headlines {
+        assert!(told.contains(headline.trim()), "{headline}: {told}");
+    }
+    // Nobody is named: no member of the cohort is in the message.
+    for member in place.report("2026-07", "members").rows_by_name() {
+        for column in ["contact_id", "email", "name"] {
+            let shown = member[column].shown();
+            assert!(shown.len() < 5 || !message.to_string().contains(&shown), "{column} {shown}");
+        }
+    }
+    // A failure says what to do, and links to nothing.
+    let failed = place.job(&Job { tags: vec!["no such tag".to_string()], ..job }, &simulator.base_url);
+    run(&failed, &["--as-of", "2026-09-01T02:00:00Z"]).finish().check_code(4);
+    let message = receiver.requests()[1].json();
+    let text = message["text"].as_str().unwrap();
+    assert!(
+        text.starts_with("rehearsal: 2026-08 failed, exit code 4") && text.contains("no such tag") && text.contains("What to do: "),
+        "{text}"
+    );
+    assert!(!text.contains("https://"), "{text}");
 }
 
 #[test]
@@ -241,6 +299,8 @@ fn its_address_is_in_no_output_not_even_when_it_is_wrong() {
         (format!("[notify]\nurl = \"https://me:{SECRET}@hooks.example\""), "user name"),
         (format!("[notify]\nurl = \"hooks.example/{SECRET}\""), "notify.url"),
         (format!("[notify]\nurl = https://hooks.example/{SECRET}"), "TOML"),
+        (format!("[notify]\nlink = \"https://x.example/{{moth}}\"\nurl = \"https://hooks.example/{SECRET}\""), "notify.link"),
+        (format!("[notify]\nformat = \"teams\"\nurl = \"https://hooks.example/{SECRET}\""), "json, slack"),
         (format!("[notify]\nuri = \"https://hooks.example/{SECRET}\""), "notify.url"),
     ] {
         let file = place.job(&small_job().with_section(section), &simulator.base_url);

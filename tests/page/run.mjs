@@ -115,6 +115,37 @@ describe("the demo's page", () => {
     await page.close();
   });
 
+  test('begins with the answer, and a section of a cohort fits on a screen', async () => {
+    const { page } = await opened(join(job, REPORT), { viewport: { width: 1440, height: 900 } });
+    await drawAll(page);
+    const tiles = await page.$$eval('.tile', (all) => all.map((tile) => [tile.querySelector('dt').textContent, tile.querySelector('strong').textContent]));
+    assert.deepEqual(tiles.map(([name]) => name), ['People in a cohort', 'Joined', 'Left', 'Cohorts that grew', 'Unsubscribed from e-mails']);
+    for (const [name, figure] of tiles) assert.match(figure, /^[\d,]+$/, name);
+    const bottom = await page.$eval('.tiles', (tiles) => tiles.getBoundingClientRect().bottom);
+    assert.ok(bottom < 450, `the figures of the month end at ${bottom}`);
+    // A card leads to the section of its cohort.
+    const cards = await page.$$eval('.cards li', (all) => all.map((card) => [card.textContent, card.querySelector('a')?.getAttribute('href')]));
+    assert.ok(cards.length > 2);
+    for (const [text, href] of cards) assert.ok(href && await page.$(`section.cohort [id="${href.slice(1)}"]`), text);
+    const heights = await page.$$eval('section.cohort', (all) => all.map((section) => section.getBoundingClientRect().height));
+    assert.ok(Math.max(...heights) <= 900, `${heights}`);
+    await page.screenshot({ path: join(screenshots, 'screen.png') });
+    await page.close();
+  });
+
+  test('has labels that do not overlap in the flow', async () => {
+    const { page } = await opened(join(job, REPORT));
+    await drawAll(page);
+    const overlapping = await page.$$eval('#movement text', (all) => {
+      const boxes = all.map((text) => [text.textContent, text.getBoundingClientRect()]);
+      return boxes.flatMap(([name, a], index) => boxes.slice(index + 1)
+        .filter(([, b]) => a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom)
+        .map(([other]) => `${name} and ${other}`));
+    });
+    assert.deepEqual(overlapping, []);
+    await page.close();
+  });
+
   test('marks the odd months', async () => {
     const { page } = await opened(join(job, REPORT));
     await drawAll(page);
@@ -245,9 +276,13 @@ async function check(page) {
 describe('the index', () => {
   test('lists the months and leads to their pages', async () => {
     const { page, noise } = await opened(join(job, 'index.html'));
-    const links = await page.$$eval('table a', (all) => all.map((link) => link.textContent));
+    const links = await page.$$eval('section[aria-labelledby="months"] a', (all) => all.map((link) => link.textContent));
     assert.equal(links.length, 15);
     assert.deepEqual([links[0], links[14]], ['October 2026', 'August 2025']);
+    // The numbers of the last twelve months, and the trend of all.
+    const heads = await page.$$eval('section[aria-labelledby="cohorts"] thead a', (all) => all.map((link) => link.textContent));
+    assert.deepEqual([heads.length, heads[0], heads[11]], [12, '2026-10', '2025-11']);
+    assert.ok(await page.$$eval('.trend', (all) => all.some((trend) => trend.getAttribute('aria-label').startsWith('15 months, '))));
     await check(page);
     assert.deepEqual(noise, []);
     await Promise.all([page.waitForNavigation(), page.click('table a')]);

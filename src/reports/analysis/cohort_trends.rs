@@ -298,6 +298,23 @@ pub fn odd_months(counts: &DataFrame, now: Month, of: &[&str]) -> PolarsResult<V
     Ok(found)
 }
 
+/// The values of each of these metrics, given as cohort and metric, over this many months up to `now`. `None` for a month that does not
+/// belong to the cohort's history. Empty for what is no metric.
+///
+/// # Errors
+/// When a column is missing.
+pub fn metric_series(counts: &DataFrame, now: Month, of: &[(&str, &str)], months: i64) -> PolarsResult<Vec<Vec<Option<f64>>>> {
+    let observed = observed(counts, now)?;
+    let series = |(cohort_key, metric): &(&str, &str)| {
+        let (Some(cohort), Some(index)) = (observed.get(*cohort_key), METRICS.iter().position(|of| of.name == *metric)) else {
+            return Vec::new();
+        };
+        let known = cohort.known(index);
+        (now.index() - months + 1..=now.index()).map(|month| known.get(&month).copied()).collect()
+    };
+    Ok(of.iter().map(series).collect())
+}
+
 /// The interval expected for a metric of a cohort from the months before, as in that month's own report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpectedMonth {

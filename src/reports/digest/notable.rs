@@ -250,7 +250,7 @@ fn lasting(month: &Month<'_>, trends: Rows<'_>) -> PolarsResult<Vec<Notable>> {
 fn slope_of(metric: &str, slope: f64) -> String {
     if metric.ends_with("_rate") {
         let points = slope * 100.0;
-        format!("{} percentage points", decimal(points, if points < 0.1 { 2 } else { 1 }))
+        format!("{} pp", decimal(points, if points < 0.1 { 2 } else { 1 }))
     } else {
         rounded(slope)
     }

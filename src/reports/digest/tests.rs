@@ -207,9 +207,9 @@ fn a_trend_says_how_many_months_it_covers() {
         Digest::of("2026-10".parse().unwrap(), &tables).unwrap().notable.remove(0).sentence
     };
     let nine = ["2026-02", "2026-03", "2026-04", "2026-05", "2026-06", "2026-07", "2026-08", "2026-09", "2026-10"];
-    assert_eq!(of(&nine, "active_rate"), "VIP: active rate rising over the last nine months, by about 0.04 percentage points a month.");
+    assert_eq!(of(&nine, "active_rate"), "VIP: active rate rising over the last nine months, by about 0.04 pp a month.");
     // The first month has no churn.
-    assert_eq!(of(&nine, "churn_rate"), "VIP: churn rate rising over the last eight months, by about 0.04 percentage points a month.");
+    assert_eq!(of(&nine, "churn_rate"), "VIP: churn rate rising over the last eight months, by about 0.04 pp a month.");
     let year = ["2025-09", "2025-10", "2025-11", "2025-12", "2026-01"];
     assert!(of(&[&year[..], &nine].concat(), "active_rate").contains(" over the last twelve months, "));
     // There is no churn after a gap either.

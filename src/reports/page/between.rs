@@ -1,18 +1,22 @@
 //! Movement between cohorts, and their overlap.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use maud::{Markup, html};
 use polars::prelude::PolarsResult;
 use serde_json::{Value, json};
 
-use super::figure::{Figure, Figures, Grid, drawn, head};
-use super::{count, share, shown};
+use super::figure::{Figure, Figures, Grid, drawn, head, hundredths};
+use super::{count, shown};
 use crate::digest::{CohortDigest, Digest, decimal, grouped};
 use archive::table::Rows;
 
-/// The maximum number of ways that are drawn. The ways with the most contacts are drawn.
+/// The maximum number of ways that are listed: those with the most contacts.
 const WAYS: usize = 40;
+/// The number of cohorts that are drawn by themselves: the largest ones. The others are drawn as one.
+const DRAWN: usize = 10;
+/// The key of the cohorts that are drawn as one.
+const OTHERS: &str = "(others)";
 /// The maximum number of cohorts in the overlap matrix: the largest ones.
 const COHORTS: usize = 20;
 
@@ -53,29 +57,63 @@ pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -
         );
     }
     ways.sort_by_key(|way| std::cmp::Reverse(way.contacts));
+    let (chart, gathered) = flow(digest, &ways);
     let left_out = ways.len().saturating_sub(WAYS);
     ways.truncate(WAYS);
-    // Each cohort is on both sides: on one with those who departed from it, on the other with those who joined it.
-    let (mut left, mut right) = (Side::default(), Side::default());
-    let links: Vec<Value> = ways
-        .iter()
-        .map(|way| json!([left.place(way.from, &way.from_name), right.place(way.to, &way.to_name), way.contacts, way.share.map(drawn)]))
-        .collect();
-    let cells = ways
-        .iter()
-        .map(|way| vec![way.from_name.clone(), way.to_name.clone(), grouped(way.contacts), count(way.previous_members), share(way.share)]);
+    let cells = ways.iter().map(|way| {
+        vec![way.from_name.clone(), way.to_name.clone(), grouped(way.contacts), count(way.previous_members), hundredths(way.share)]
+    });
     let table = Grid {
         caption: "Contacts that left one cohort and joined another".to_string(),
-        head: head(&["from", "to", "contacts", "of those who were in it", "share"]),
+        head: head(&["from", "to", "contacts", "of those who were in it", "share, %"]),
         texts: 2,
         rows: cells.collect(),
     };
     let about = format!(
-        "From the cohorts on the left, which they left, to those on the right, which they joined. Everyone who left a cohort or joined one is here, and counts once for each.{}",
-        if left_out > 0 { format!(" The {WAYS} ways that most went; {left_out} more are in the report movement.") } else { String::new() }
+        "From the cohorts on the left, which they left, to those on the right, which they joined. Everyone who left a cohort or joined one is here, and counts once for each.{}{}",
+        if gathered > 0 {
+            format!(" The {DRAWN} largest cohorts are drawn by themselves, {gathered} others as one.")
+        } else {
+            String::new()
+        },
+        if left_out > 0 {
+            format!(" The table has the {WAYS} ways that most went; {left_out} more are in the report movement.")
+        } else {
+            String::new()
+        }
     );
-    let chart = json!({ "kind": "flow", "from": left.names, "to": right.names, "none": BEFORE.iter().chain(&AFTER).map(|(_, name)| *name).collect::<Vec<_>>(), "links": links });
     Ok(figures.add(Figure { id: "movement".to_string(), title: "Who moved", about, chart, table }))
+}
+
+/// The chart of the ways, and how many cohorts it draws as one. Each cohort is on both sides: on one with those who departed from it, on the
+/// other with those who joined it.
+fn flow(digest: &Digest, ways: &[Way<'_>]) -> (Value, usize) {
+    let mut by_size: Vec<&CohortDigest> = digest.cohorts.iter().collect();
+    by_size.sort_by_key(|cohort| std::cmp::Reverse(cohort.members));
+    // One other is drawn by itself, too.
+    let gathered: HashSet<&str> =
+        if by_size.len() > DRAWN + 1 { by_size[DRAWN..].iter().map(|cohort| cohort.cohort_key.as_str()).collect() } else { HashSet::new() };
+    let others = format!("{} other cohorts", gathered.len());
+    let end = |key, name| if gathered.contains(key) { (OTHERS, others.as_str()) } else { (key, name) };
+    let (mut left, mut right) = (Side::default(), Side::default());
+    let mut links: Vec<(usize, usize, i64, Option<f64>)> = Vec::new();
+    for way in ways {
+        let ((from, from_name), (to, to_name)) = (end(way.from, way.from_name.as_str()), end(way.to, way.to_name.as_str()));
+        let (from, to) = (left.place(from, from_name), right.place(to, to_name));
+        match links.iter_mut().find(|(of, to_of, ..)| (*of, *to_of) == (from, to)) {
+            // The share of several ways is not the sum of theirs.
+            Some((_, _, contacts, share)) => {
+                *contacts += way.contacts;
+                *share = None;
+            }
+            None => links.push((from, to, way.contacts, way.share.map(drawn))),
+        }
+    }
+    let names = |ends: [(&'static str, &'static str); 3]| ends.map(|(_, name)| name);
+    let chart = json!({
+        "kind": "flow", "from": left.names, "to": right.names, "before": names(BEFORE), "after": names(AFTER), "links": links,
+    });
+    (chart, gathered.len())
 }
 
 fn end_name(key: &str, name: &str, no_cohorts: [(&str, &str); 3]) -> String {
@@ -116,20 +154,20 @@ pub(super) fn overlap(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) ->
             shown(rows.text("cohort_a_name", row)?),
             shown(rows.text("cohort_b_name", row)?),
             count(both),
-            share(share_a),
-            share(share_b),
+            hundredths(share_a),
+            hundredths(share_b),
             lift.map_or("–".to_string(), |lift| decimal(lift, 2)),
         ]);
     }
     let left_out = digest.cohorts.len() - cohorts.len();
     let table = Grid {
         caption: "Contacts that are in two cohorts".to_string(),
-        head: head(&["one", "other", "in both", "share of the one", "share of the other", "times as many as by chance"]),
+        head: head(&["one", "other", "in both", "share of the one, %", "share of the other, %", "times as many as by chance"]),
         texts: 2,
         rows: cells,
     };
     let about = format!(
-        "The share of the row's cohort that is also in the column's.{}",
+        "Each cell is the share of the row's cohort that is also in the column's: the darker, the more.{}",
         if left_out > 0 { format!(" The {COHORTS} largest; all are in the report overlap.") } else { String::new() }
     );
     let names: Vec<String> = cohorts.iter().map(|cohort| shown(&cohort.name)).collect();

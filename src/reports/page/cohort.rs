@@ -62,6 +62,7 @@ impl<'a> Sections<'a> {
                 h2 id=(anchor) { (shown(&cohort.name)) " " small { (cohort.kind) } }
                 p { (cohort.sentence) }
                 @if let Some(odd) = odd { p { (odd) } }
+                (legend())
                 div class="figures" {
                     (self.growth.members(cohort, anchor, figures)?)
                     (retention)
@@ -98,6 +99,17 @@ impl Sections<'_> {
         odd.retain(|(metric, _)| !digest::is_implied_by(metric, &metrics));
         let odd: Vec<String> = odd.into_iter().map(|(_, sentence)| sentence).collect();
         Ok((!odd.is_empty()).then(|| format!("Out of the ordinary this month: {}.", odd.join("; "))))
+    }
+}
+
+/// What the colours mean, in every chart of the page.
+fn legend() -> Markup {
+    html! {
+        p class="legend" {
+            @for (meaning, name) in [("stayed", "members, those who stay"), ("joined", "joined"), ("left", "left"), ("expected", "expected (95 %)")] {
+                span class=(meaning) { (name) }
+            }
+        }
     }
 }
 

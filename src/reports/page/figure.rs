@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::document::escaped;
+use crate::digest::decimal;
 
 /// A table for people. The first cell of a row is its name.
 pub(super) struct Grid {
@@ -68,9 +69,9 @@ impl Figures {
         self.entries.push(entry);
         html! {
             figure {
-                figcaption { h3 { (title) } p { (about) } }
+                figcaption { h3 { (title) } }
                 div class="chart" id=(id) role="img" aria-label=(format!("Chart: {}. The table below has its numbers.", table.caption)) {}
-                details { summary { "The numbers: " (title) } (table.drawn()) }
+                details { summary { "Numbers, and how to read them" span class="unseen" { ": " (title) } } p { (about) } (table.drawn()) }
             }
         }
     }
@@ -88,6 +89,11 @@ impl Figures {
     pub(super) fn into_json(self) -> String {
         format!("{{{}}}", self.entries.join(","))
     }
+}
+
+/// A share in hundredths, for a column whose head has the unit; a dash where there is none.
+pub(super) fn hundredths(share: Option<f64>) -> String {
+    share.map_or("–".to_string(), |share| decimal(share * 100.0, 1))
 }
 
 /// Rounds a number for a chart: more digits are invisible, and a page has thousands of numbers.

@@ -4,12 +4,13 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::figure::framed;
+use super::overview::floats;
 use super::trend_line::trend_line;
 use super::{count, document, shown};
 use crate::digest::{grouped, month_name};
 use domain::{Basis, Month};
 
-/// The number of months for which the members of each cohort are shown.
+/// The number of months for which the members of each cohort are shown as numbers.
 const MONTHS_SHOWN: usize = 12;
 
 /// A month of the job.
@@ -118,12 +119,22 @@ fn observed(basis: Basis) -> &'static str {
     }
 }
 
-/// The members of each cohort of the newest month, over the last months.
+fn members(line: &MonthLine, key: &str) -> Option<i64> {
+    line.cohorts.iter().find(|cohort| cohort.cohort_key == key).map(|cohort| cohort.members)
+}
+
+/// The members of a cohort from the first month of the job to the newest one; `None` for a month that was not observed.
+fn trend(months: &[&MonthLine], key: &str) -> Vec<Option<i64>> {
+    let (Some(newest), Some(oldest)) = (months.first(), months.last()) else { return Vec::new() };
+    let of = |month: i64| members(months.iter().find(|line| line.month.index() == month)?, key);
+    (oldest.month.index()..=newest.month.index()).map(of).collect()
+}
+
+/// The members of each cohort of the newest month: all months as a trend, the last ones as numbers.
 fn cohorts(months: &[&MonthLine]) -> Markup {
-    let months = &months[..months.len().min(MONTHS_SHOWN)];
     let Some(newest) = months.first() else { return html! {} };
-    let members = |line: &MonthLine, key: &str| line.cohorts.iter().find(|cohort| cohort.cohort_key == key).map(|cohort| cohort.members);
-    let caption = "Members of each cohort by month";
+    let shown_months = &months[..months.len().min(MONTHS_SHOWN)];
+    let caption = "Members of each cohort by month: the trend of all months, and the numbers of the last twelve";
     html! {
         section aria-labelledby="cohorts" {
             h2 id="cohorts" { "Cohorts" }
@@ -132,16 +143,20 @@ fn cohorts(months: &[&MonthLine]) -> Markup {
                     tr {
                         th scope="col" { "cohort" }
                         th scope="col" { "trend" }
-                        @for line in months { th scope="col" class="number" { (line.month) } }
+                        @for line in shown_months {
+                            th scope="col" class="number" {
+                                @if let Some(page) = &line.page { a href=(page) { (line.month) } } @else { (line.month) }
+                            }
+                        }
                     }
                 }
                 tbody {
                     @for cohort in &newest.cohorts {
-                        @let series: Vec<Option<i64>> = months.iter().rev().map(|line| members(line, &cohort.cohort_key)).collect();
+                        @let trend = trend(months, &cohort.cohort_key);
                         tr {
                             th scope="row" { (shown(&cohort.name)) }
-                            td { (trend_line(&series, &format!("{} months, {} members now", series.len(), grouped(cohort.members)))) }
-                            @for members in series.iter().rev() { td class="number" { (count(*members)) } }
+                            td { (trend_line(&floats(&trend), &format!("{} months, {} members now", trend.len(), grouped(cohort.members)))) }
+                            @for line in shown_months { td class="number" { (count(members(line, &cohort.cohort_key))) } }
                         }
                     }
                 }

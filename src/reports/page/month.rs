@@ -31,6 +31,8 @@ pub struct About {
     pub odd_months: Vec<OddMonth>,
     pub expected_months: Vec<ExpectedMonth>,
     pub changed_definitions: Vec<ChangedDefinition>,
+    /// The months of the metric of each of the digest's `notable`, this one last.
+    pub notable_series: Vec<Vec<Option<f64>>>,
 }
 
 /// The page of a month. `people` are rows of members to show by name; `None` if the job does not show members.
@@ -46,11 +48,15 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
     let notices = notices::notices(&digest.notices);
     let noticed = notices::all(digest, quality)?;
     // The bytes of the parts that every page has. They are measured with links to all possible sections.
-    let bytes =
-        |overview: &Markup| overview.0.len() + [&movement, &overlap, &notices, &noticed].map(|part| part.0.len()).iter().sum::<usize>();
-    let room = BYTES_MAX.saturating_sub(document::FRAME_BYTES + bytes(&overview::cohorts(digest, |_| Some("cohort-000".to_string()))));
+    let anywhere = || Some("cohort-000".to_string());
+    let overview = overview::cohorts(digest, |_| anywhere());
+    let cards = overview::stands_out(digest, &about.notable_series, |_| anywhere());
+    let parts = [&overview, &cards, &movement, &overlap, &notices, &noticed];
+    let room = BYTES_MAX.saturating_sub(document::FRAME_BYTES + parts.map(|part| part.0.len()).iter().sum::<usize>());
     let sections = sections(about, digest, tables, people, room.saturating_sub(figures.bytes()), &mut figures)?;
     let left_out = digest.cohorts.len() - sections.len();
+    let anchor_at = |position: usize| sections.contains_key(&position).then(|| anchor(position));
+    let anchor_of = |key: &str| anchor_at(digest.cohorts.iter().position(|cohort| cohort.cohort_key == key)?);
     let body = html! {
         a class="skip" href="#cohorts" { "Skip to the cohorts" }
         header {
@@ -63,9 +69,10 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
             }
         }
         main {
+            (overview::tiles(digest))
             (notices)
-            (overview::stands_out(digest))
-            (overview::cohorts(digest, |position| sections.contains_key(&position).then(|| anchor(position))))
+            (overview::stands_out(digest, &about.notable_series, anchor_of))
+            (overview::cohorts(digest, anchor_at))
             section aria-labelledby="between" {
                 h2 id="between" { "Between the cohorts" }
                 (movement)

@@ -1,25 +1,125 @@
-//! The overview of the month: what stands out, and one line for each cohort.
+//! The top of the page: the month in figures, what stands out, and one line for each cohort.
 
 use maud::{Markup, html};
 
-use super::figure::framed;
-use super::trend_line::trend_line;
-use super::{count, share, shown};
-use crate::digest::{CohortDigest, Digest, grouped};
+use super::figure::{framed, hundredths};
+use super::trend_line::{pair, trend_line};
+use super::{count, shown};
+use crate::digest::{CohortDigest, Digest, Notable, NotableKind, decimal, grouped, metric_name, month_name, percent};
+use domain::Month;
 
 /// The maximum number of cohorts that get a line of the table. With more, the page would be too large to mail.
 const LINES: usize = 400;
 
-pub(super) fn stands_out(digest: &Digest) -> Markup {
+/// The people of all cohorts together, and how many cohorts grew.
+pub(super) fn tiles(digest: &Digest) -> Markup {
+    let all = &digest.followed;
+    let compared = compared_month(digest);
+    let month = compared.map_or(String::new(), month_name);
+    let before = all.followed - all.joined + all.departed;
+    let (grew, shrank) = (changed(digest, |change| change > 0), changed(digest, |change| change < 0));
+    let known = digest.cohorts.iter().filter(|cohort| cohort.joined.is_some()).count();
+    html! {
+        section aria-labelledby="headline" {
+            h2 id="headline" class="unseen" { "The month in figures" }
+            dl class="tiles" {
+                (tile("stayed", "People in a cohort", &grouped(all.followed), &match compared {
+                    Some(_) if all.first_seen == 0 && before > 0 => {
+                        let change = all.followed - before;
+                        format!("{} ({} %) since {month}", signed(change), signed_share(change as f64 / before as f64))
+                    }
+                    Some(_) => format!("{} of them for the first time", grouped(all.first_seen)),
+                    None => "everyone counts once".to_string(),
+                }))
+                @if compared.is_some() {
+                    (tile("joined", "Joined", &grouped(all.joined), &format!("were in none in {month}")))
+                    (tile("left", "Left", &grouped(all.departed), &format!("were in one in {month}")))
+                }
+                @if known > 0 {
+                    (tile("", "Cohorts that grew", &grew.to_string(), &format!("{shrank} shrank, {} stayed as they were", known - grew - shrank)))
+                }
+                (tile("left", "Unsubscribed from e-mails", &grouped(all.unsubscribed), &match compared {
+                    Some(_) => format!("{} of them since {month}", grouped(all.newly_unsubscribed)),
+                    None => format!("of {}", grouped(all.followed)),
+                }))
+            }
+        }
+    }
+}
+
+fn tile(meaning: &str, name: &str, figure: &str, more: &str) -> Markup {
+    html! { div class=(format!("tile {meaning}")) { dt { (name) } dd { strong { (figure) } " " span { (more) } } } }
+}
+
+/// The month with which all cohorts are compared. `None` if there is none, or there are several.
+fn compared_month(digest: &Digest) -> Option<Month> {
+    let mut months = digest.cohorts.iter().filter_map(|cohort| cohort.compared_month);
+    let first = months.next()?;
+    months.all(|month| month == first).then_some(first)
+}
+
+fn changed(digest: &Digest, is_wanted: impl Fn(i64) -> bool) -> usize {
+    let change = |cohort: &CohortDigest| Some(cohort.joined? - cohort.departed?);
+    digest.cohorts.iter().filter_map(change).filter(|change| is_wanted(*change)).count()
+}
+
+fn signed(number: i64) -> String {
+    if number > 0 { format!("+{}", grouped(number)) } else { grouped(number) }
+}
+
+fn signed_share(share: f64) -> String {
+    let text = decimal(share * 100.0, 1);
+    if share > 0.0 { format!("+{text}") } else { text }
+}
+
+/// A card for each thing that stands out. `series` are the months of each one's metric; `anchor` gives the section of a cohort.
+pub(super) fn stands_out(digest: &Digest, series: &[Vec<Option<f64>>], anchor: impl Fn(&str) -> Option<String>) -> Markup {
     html! {
         section aria-labelledby="notable" {
             h2 id="notable" { "What stands out" }
             @if digest.notable.is_empty() {
                 p { "Nothing stands out this month." }
             } @else {
-                ul { @for sentence in &digest.notable { li { (sentence.sentence) } } }
+                ul class="cards" {
+                    @for (position, notable) in digest.notable.iter().enumerate() {
+                        li {
+                            p class="what" {
+                                (kind(notable.kind))
+                                @if let Some(anchor) = anchor(&notable.cohort_key) { " · " a href=(format!("#{anchor}")) { (name(digest, notable)) } }
+                            }
+                            (drawing(notable, series.get(position).map_or(&[], Vec::as_slice)))
+                            p { (notable.sentence) }
+                        }
+                    }
+                }
             }
         }
+    }
+}
+
+fn kind(kind: NotableKind) -> &'static str {
+    match kind {
+        NotableKind::LargeChange => "large change",
+        NotableKind::Unexpected => "not expected",
+        NotableKind::Trend => "trend",
+        NotableKind::NewerEntrants => "newer entrants",
+        NotableKind::InCommon | NotableKind::NumberApart => "in common",
+    }
+}
+
+fn name(digest: &Digest, notable: &Notable) -> String {
+    let cohort = digest.cohorts.iter().find(|cohort| cohort.cohort_key == notable.cohort_key);
+    shown(cohort.map_or(notable.cohort_key.as_str(), |cohort| cohort.name.as_str()))
+}
+
+/// The months of the metric; for what is compared with others, both values.
+fn drawing(notable: &Notable, series: &[Option<f64>]) -> Markup {
+    let text = |value: f64| if notable.kind == NotableKind::InCommon { percent(value) } else { grouped(value.round() as i64) };
+    match (notable.kind, notable.value, notable.expected) {
+        (NotableKind::NewerEntrants | NotableKind::InCommon | NotableKind::NumberApart, Some(value), Some(expected)) => {
+            pair([value, expected], &format!("{} against {}", text(value), text(expected)))
+        }
+        _ => trend_line(series, &format!("{} over {} months", metric_name(&notable.metric), series.len())),
     }
 }
 
@@ -30,7 +130,6 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>)
     html! {
         section aria-labelledby="cohorts" {
             h2 id="cohorts" { "The cohorts" }
-            ul { @for cohort in digest.cohorts.iter().take(LINES) { li { (cohort.sentence) } } }
             (framed(caption, &html! {
                 thead {
                     tr {
@@ -38,9 +137,10 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>)
                         th scope="col" { "kind" }
                         th scope="col" class="number" { "members" }
                         th scope="col" { "trend" }
-                        @for name in ["joined", "departed", "churn", "change", "opened conversations", "unsubscribed"] {
+                        @for name in ["joined", "left", "churn, %", "change, %", "opened conversations", "unsubscribed"] {
                             th scope="col" class="number" { (name) }
                         }
+                        th scope="col" { "in words" }
                     }
                 }
                 tbody {
@@ -52,13 +152,14 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>)
                             }
                             td { (cohort.kind) }
                             td class="number" { (grouped(cohort.members)) }
-                            td { (trend_line(&cohort.series, &trend_label(cohort))) }
+                            td { (trend_line(&floats(&cohort.series), &trend_label(cohort))) }
                             td class="number" { (count(cohort.joined)) }
                             td class="number" { (count(cohort.departed)) }
-                            td class="number" { (share(cohort.churn_rate)) }
-                            td class="number" { (share(cohort.growth_rate)) }
+                            td class="number" { (hundredths(cohort.churn_rate)) }
+                            td class="number" { (hundredths(cohort.growth_rate)) }
                             td class="number" { (count(cohort.openers)) }
                             td class="number" { (count(cohort.unsubscribed)) }
+                            td { details { summary { "read" span class="unseen" { " about " (shown(&cohort.name)) } } (cohort.sentence) } }
                         }
                     }
                 }
@@ -66,6 +167,11 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>)
             @if more > 0 { p { (more) " more cohorts are in the report " code { "cohort_summary" } "." } }
         }
     }
+}
+
+/// Counts, as a trend line draws them.
+pub(super) fn floats(counts: &[Option<i64>]) -> Vec<Option<f64>> {
+    counts.iter().map(|count| count.map(|count| count as f64)).collect()
 }
 
 fn trend_label(cohort: &CohortDigest) -> String {

@@ -216,6 +216,7 @@ fn about() -> About {
         odd_months: (0..COHORTS).map(|cohort| OddMonth { cohort_key: key(cohort), month: now(), metric: "members" }).collect(),
         expected_months: (0..COHORTS * MONTHS as usize).map(expected).collect(),
         changed_definitions: Vec::new(),
+        notable_series: Vec::new(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! A small chart of a few values within a line of text. It is static SVG, so it can be printed and needs no script.
+//! Small charts within a line of text or on a card: a few months, or two values. They are static SVG, so they can be printed and need no
+//! script.
 
 use maud::{Markup, html};
 
@@ -8,18 +9,20 @@ const HEIGHT: f64 = 24.0;
 const MARGIN: f64 = 3.0;
 
 /// Draws the values, beginning with the first known value. Empty if fewer than two are known. A missing value is a gap.
-pub(super) fn trend_line(values: &[Option<i64>], label: &str) -> Markup {
+pub(super) fn trend_line(values: &[Option<f64>], label: &str) -> Markup {
     let values = &values[values.iter().position(Option::is_some).unwrap_or_default()..];
-    let known = || values.iter().flatten();
-    let (Some(low), Some(high)) = (known().min(), known().max()) else { return html! {} };
+    let known = || values.iter().flatten().copied();
     if known().count() < 2 {
         return html! {};
     }
-    let (low, span) = (*low as f64, (*high as f64 - *low as f64).max(1.0));
+    let low = known().fold(f64::INFINITY, f64::min);
+    let span = known().fold(f64::NEG_INFINITY, f64::max) - low;
+    // If all values are equal, the line is at the bottom.
+    let span = if span > 0.0 { span } else { 1.0 };
     let steps = (values.len() - 1).max(1) as f64;
-    let place = |index: usize, value: i64| {
+    let place = |index: usize, value: f64| {
         let x = MARGIN + (WIDTH - 2.0 * MARGIN) * index as f64 / steps;
-        let y = HEIGHT - MARGIN - (HEIGHT - 2.0 * MARGIN) * (value as f64 - low) / span;
+        let y = HEIGHT - MARGIN - (HEIGHT - 2.0 * MARGIN) * (value - low) / span;
         (x, y)
     };
     let mut path = String::new();
@@ -44,16 +47,37 @@ pub(super) fn trend_line(values: &[Option<i64>], label: &str) -> Markup {
     }
 }
 
+/// Draws two values as bars from zero, the first one in colour.
+pub(super) fn pair(values: [f64; 2], label: &str) -> Markup {
+    let most = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    let width = |value: f64| if most > 0.0 { (WIDTH * value.abs() / most).max(1.0) } else { 1.0 };
+    html! {
+        svg class="pair" viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) width=(WIDTH) height=(HEIGHT) role="img" aria-label=(label) {
+            @for (y, value) in [2.0, 13.0].into_iter().zip(values) {
+                rect x="0" y=(y) width=(format!("{:.1}", width(value))) height="9" {}
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_gap_breaks_the_line() {
-        let drawn = trend_line(&[None, Some(0), Some(10), None, Some(5)], "members").into_string();
+        let drawn = trend_line(&[None, Some(0.0), Some(10.0), None, Some(5.0)], "members").into_string();
         assert!(drawn.contains(r#"d="M3.0 21.0L33.0 3.0M93.0 12.0""#), "{drawn}");
         assert!(drawn.contains(r#"aria-label="members""#));
-        assert_eq!(trend_line(&[None, Some(1)], "").into_string(), "");
-        assert!(trend_line(&[Some(i64::MIN), Some(i64::MAX)], "").into_string().contains("M3.0 21.0L93.0 3.0"));
+        assert_eq!(trend_line(&[None, Some(1.0)], "").into_string(), "");
+        assert!(trend_line(&[Some(i64::MIN as f64), Some(i64::MAX as f64)], "").into_string().contains("M3.0 21.0L93.0 3.0"));
+        assert!(trend_line(&[Some(0.2), Some(0.3)], "").into_string().contains("M3.0 21.0L93.0 3.0"));
+    }
+
+    #[test]
+    fn two_values_are_bars_from_zero() {
+        let drawn = pair([0.5, 0.1], "50 % against 10 %").into_string();
+        assert!(drawn.contains(r#"width="96.0""#) && drawn.contains(r#"width="19.2""#), "{drawn}");
+        assert!(pair([0.0, 0.0], "").into_string().contains(r#"width="1.0""#));
     }
 }

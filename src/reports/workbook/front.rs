@@ -10,22 +10,24 @@ const SHEET: &str = "Month";
 /// The columns of the table of cohorts, with their widths.
 const COLUMNS: [(&str, f64); 11] = [
     ("cohort", 28.0),
-    ("kind", 9.0),
-    ("members", 10.0),
-    ("trend", 18.0),
-    ("joined", 9.0),
-    ("departed", 9.0),
-    ("churn", 9.0),
-    ("change", 9.0),
-    ("opened conversations", 13.0),
-    ("unsubscribed", 13.0),
+    ("kind", 10.0),
+    ("members", 11.0),
+    ("trend", 20.0),
+    ("joined", 10.0),
+    ("departed", 11.0),
+    ("churn", 10.0),
+    ("change", 10.0),
+    ("opened conversations", 16.0),
+    ("unsubscribed", 15.0),
     ("", 3.0),
 ];
 /// Where the trend is, and where the months that it shows begin.
 const TREND: u16 = 3;
 const MONTHS: u16 = COLUMNS.len() as u16;
 /// About how many characters of a sentence fit in the width of the table.
-const LINE: usize = 120;
+const LINE: usize = 140;
+/// The maximum number of notices, as on the page.
+const NOTICES: usize = 6;
 /// The height of a line of text, in points.
 const LINE_HEIGHT: usize = 15;
 
@@ -34,13 +36,13 @@ pub(super) fn title(about: &About) -> String {
 }
 
 pub(super) fn write(sheet: &mut Worksheet, styles: &Styles, about: &About, digest: &Digest, left_out: &[&str]) -> Result<(), XlsxError> {
-    sheet.set_name(SHEET)?.set_landscape().set_print_fit_to_pages(1, 0);
+    sheet.set_name(SHEET)?.set_landscape().set_print_fit_to_pages(1, 0).set_screen_gridlines(false);
     for (column, (_, width)) in (0_u16..).zip(COLUMNS) {
         sheet.set_column_width(column, width)?;
     }
     let mut texts = Texts { sheet, styles, row: 0 };
     texts.line(&title(about), &styles.title)?;
-    texts.line(&about.job, &styles.quiet)?;
+    texts.line(&format!("Job: {}", about.job), &styles.quiet)?;
     texts.sentence(&format!(
         "Observed on {}, months in the time zone {}. {}",
         about.observed_at.format("%Y-%m-%d at %H:%M UTC"),
@@ -49,8 +51,12 @@ pub(super) fn write(sheet: &mut Worksheet, styles: &Styles, about: &About, diges
     ))?;
     if !digest.notices.is_empty() {
         texts.heading("Before you read on")?;
-        for notice in &digest.notices {
+        for notice in digest.notices.iter().take(NOTICES) {
             texts.sentence(&format!("{}: {}", if notice.severity == "error" { "Error" } else { "Warning" }, notice.text))?;
+        }
+        let more = digest.notices.len().saturating_sub(NOTICES);
+        if more > 0 {
+            texts.sentence(&format!("{more} more are in the sheet data_quality."))?;
         }
     }
     texts.heading("What stands out")?;
@@ -92,7 +98,9 @@ impl Texts<'_> {
     /// A text over the width of the table, on as many lines as it needs.
     fn sentence(&mut self, text: &str) -> Result<(), XlsxError> {
         let text = super::fitting(text);
-        let lines = text.chars().count().div_ceil(LINE).max(1);
+        // Characters of East Asia are twice as wide.
+        let width = text.chars().map(|character| if character >= '\u{1100}' { 2 } else { 1 }).sum::<usize>();
+        let lines = width.div_ceil(LINE).max(1);
         self.sheet.merge_range(self.row, 0, self.row, MONTHS - 2, text, &self.styles.sentence)?;
         self.sheet.set_row_height(self.row, (lines * LINE_HEIGHT) as f64)?;
         self.row += 1;
@@ -102,7 +110,9 @@ impl Texts<'_> {
 
 /// The table of cohorts, with their members of the last months beside it. Returns the row after it.
 fn cohorts(sheet: &mut Worksheet, styles: &Styles, digest: &Digest, top: u32) -> Result<u32, XlsxError> {
-    let months = digest.cohorts.iter().map(|cohort| cohort.series.len()).max().unwrap_or_default() as u16;
+    // From the first month that is known of a cohort.
+    let known = |cohort: &CohortDigest| cohort.series.iter().position(Option::is_some).map_or(0, |first| cohort.series.len() - first);
+    let months = digest.cohorts.iter().map(known).max().unwrap_or_default() as u16;
     for (column, (name, _)) in (0_u16..).zip(COLUMNS).filter(|(_, (name, _))| !name.is_empty()) {
         let is_text = matches!(name, "cohort" | "kind" | "trend");
         sheet.write_string_with_format(top, column, name, if is_text { &styles.head } else { &styles.number_head })?;
@@ -115,7 +125,7 @@ fn cohorts(sheet: &mut Worksheet, styles: &Styles, digest: &Digest, top: u32) ->
     for cohort in &digest.cohorts {
         row += 1;
         line(sheet, styles, cohort, row)?;
-        for (place, members) in (0_u16..).zip(&cohort.series) {
+        for (place, members) in (0_u16..).zip(&cohort.series[cohort.series.len() - usize::from(months)..]) {
             number(sheet, row, MONTHS + place, members.map(|members| members as f64), &styles.count)?;
         }
         if cohort.series.iter().flatten().count() > 1 {
@@ -135,7 +145,7 @@ fn line(sheet: &mut Worksheet, styles: &Styles, cohort: &CohortDigest, row: u32)
         (4, count(cohort.joined), &styles.count),
         (5, count(cohort.departed), &styles.count),
         (6, cohort.churn_rate, &styles.share),
-        (7, cohort.growth_rate, &styles.share),
+        (7, cohort.growth_rate, &styles.change),
         (8, count(cohort.openers), &styles.count),
         (9, count(cohort.unsubscribed), &styles.count),
     ];

@@ -20,52 +20,76 @@ pub(super) struct Styles {
     pub text: Format,
     pub count: Format,
     pub share: Format,
-    pub month: Format,
+    pub change: Format,
+    month: Format,
     ratio: Format,
     probability: Format,
-    own: Format,
     instant: Format,
     flag: Format,
+    large: Format,
+    small: Format,
 }
 
 impl Default for Styles {
     fn default() -> Styles {
         let number = |pattern: &str| Format::new().set_num_format(pattern);
-        let head = Format::new().set_bold().set_background_color(PANEL).set_border_bottom(FormatBorder::Thin).set_align(FormatAlign::Top);
+        // A text beside a number of another column does not touch it.
+        let left = |format: Format| format.set_align(FormatAlign::Left).set_indent(1);
+        let head = Format::new().set_bold().set_background_color(PANEL).set_border_bottom(FormatBorder::Thin).set_text_wrap();
         Styles {
             title: Format::new().set_bold().set_font_size(16),
             heading: Format::new().set_bold().set_font_size(12),
-            number_head: head.clone().set_align(FormatAlign::Right),
-            head,
+            // Clear of the button of the filter.
+            number_head: head.clone().set_align(FormatAlign::Right).set_indent(2),
+            head: left(head),
             sentence: Format::new().set_text_wrap().set_align(FormatAlign::Top),
             quiet: Format::new().set_font_color(Color::RGB(0x57_60_6A)),
-            text: Format::new(),
+            text: left(Format::new()),
             count: number("#,##0"),
             share: number("0.0%"),
-            month: number("yyyy-mm").set_align(FormatAlign::Left),
-            ratio: number("0.00"),
-            probability: number("0.0000"),
-            own: number("General"),
-            instant: number("yyyy-mm-dd hh:mm:ss").set_align(FormatAlign::Left),
-            flag: Format::new().set_align(FormatAlign::Left),
+            change: number("+0.0%;-0.0%;0.0%"),
+            month: left(number("yyyy-mm")),
+            ratio: number("#,##0.00"),
+            probability: number("[<0.0001]\"< 0.0001\";0.0000"),
+            instant: left(number("yyyy-mm-dd hh:mm:ss")),
+            // With words: LibreOffice shows 1 and 0 else.
+            flag: left(number("\"TRUE\";\"TRUE\";\"FALSE\"")),
+            large: number("#,##0.0"),
+            small: number("0.0000"),
         }
     }
 }
 
 impl Styles {
-    /// The format of a column's cells.
-    pub(super) fn of(&self, column: &Column) -> &Format {
-        match (column.kind, column.unit()) {
+    /// The format of a column's cells; `None` if it depends on the cell: see [`Styles::of_number`].
+    pub(super) fn of(&self, column: &Column) -> Option<&Format> {
+        Some(match (column.kind, column.unit()) {
             (Kind::Text | Kind::Contact | Kind::Json, _) => &self.text,
             (Kind::Count, _) => &self.count,
-            (Kind::Ratio, Some(unit)) if unit.contains("share") => &self.share,
+            (Kind::Ratio, _) if column.name.ends_with("_rate") => &self.share,
+            (Kind::Ratio, Some(unit)) if unit.starts_with("share") || column.name.ends_with("_change") => &self.share,
             (Kind::Ratio, Some(unit)) if unit.starts_with("probability") => &self.probability,
-            (Kind::Ratio, Some("ratio")) => &self.ratio,
-            (Kind::Ratio, _) => &self.own,
+            (Kind::Ratio, Some(unit)) if unit == "ratio" || unit.starts_with("difference") => &self.ratio,
+            (Kind::Ratio, _) => return None,
             (Kind::Flag, _) => &self.flag,
             (Kind::Instant, _) => &self.instant,
             (Kind::Day, _) => &self.month,
+        })
+    }
+
+    /// The format of a number of any size: whole, or with as many decimals as say something.
+    pub(super) fn of_number(&self, number: f64) -> &Format {
+        match number.abs() {
+            _ if number.fract() == 0.0 => &self.count,
+            100.0.. => &self.large,
+            1.0.. => &self.ratio,
+            _ => &self.small,
         }
+    }
+
+    /// The format of the head of a column.
+    pub(super) fn head_of(&self, column: &Column) -> &Format {
+        if matches!(column.kind, Kind::Count | Kind::Ratio) { &self.number_head } else { &self.head }
     }
 }
 

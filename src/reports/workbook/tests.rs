@@ -18,6 +18,7 @@ fn about() -> About {
         odd_months: Vec::new(),
         expected_months: Vec::new(),
         changed_definitions: Vec::new(),
+        notable_series: Vec::new(),
     }
 }
 

@@ -46,9 +46,9 @@ impl Job {
         self
     }
 
-    /// With CSV files and pages, which most tests do not look at.
+    /// With CSV files, pages and workbooks, which most tests do not look at.
     pub(crate) fn with_all_formats(self) -> Job {
-        self.with_section("[output]\nformats = [\"parquet\", \"csv\", \"html\"]")
+        self.with_section("[output]\nformats = [\"parquet\", \"csv\", \"html\", \"xlsx\"]")
     }
 
     pub(crate) fn with_section(mut self, lines: impl Into<String>) -> Job {

@@ -4,16 +4,21 @@
 (function () {
   document.documentElement.classList.remove('no-script');
   const figures = JSON.parse(document.getElementById('figures').textContent);
-  // Okabe and Ito's colours, which people of any colour vision tell apart; the scales go by lightness alone.
+  // One colour for each meaning, in every chart: joined, left, stayed (and members), and `other` for what is none of them. They are Okabe and
+  // Ito's, which people of any colour vision can distinguish. The scales also differ in lightness.
   const LIGHT = {
     ink: '#1b1f24', quiet: '#57606a', line: '#d0d7de', paper: '#ffffff',
-    level: '#1b1f24', up: '#0072b2', down: '#d55e00', odd: '#cc79a7', band: '#9ecae9',
-    scale: ['#eef4fb', '#9ecae9', '#2b7bba', '#08306b'], onScale: ['#000000', '#ffffff'], turn: 0.66,
+    joined: '#0072b2', left: '#c75300', stayed: '#007a59', other: '#6a51a3', odd: '#b0347f', band: '#ccd4dc',
+    lefts: ['#c75300', '#7a3300', '#e8965a', '#57606a'],
+    stays: ['#edf7f3', '#8fd3bb', '#1a8f6d', '#00402e'], shares: ['#f3f0fa', '#c2b5e3', '#7a5fbf', '#33186f'],
+    onScale: ['#000000', '#ffffff'], turn: 0.6,
   };
   const DARK = {
     ink: '#e6eaf0', quiet: '#a3adba', line: '#3a4451', paper: '#12161c',
-    level: '#e6eaf0', up: '#56b4e9', down: '#e69f00', odd: '#f0a3cc', band: '#2d5f80',
-    scale: ['#1c2836', '#1f5c91', '#4fa3dd', '#cbe6ff'], onScale: ['#ffffff', '#000000'], turn: 0.47,
+    joined: '#56b4e9', left: '#f2913d', stayed: '#3cc79a', other: '#b39ddb', odd: '#f0a3cc', band: '#3a4756',
+    lefts: ['#f2913d', '#c96a1a', '#ffd0a6', '#a3adba'],
+    stays: ['#16261f', '#1c6b53', '#3cc79a', '#cdf5e6'], shares: ['#221b35', '#51408a', '#9d86dc', '#e4dbff'],
+    onScale: ['#ffffff', '#000000'], turn: 0.45,
   };
   const PRINTED_WIDTH = 680;
   // A cell is labelled when it is wider than its label.
@@ -91,22 +96,16 @@
         colours, expected.map((ends) => ends && ends[0]), expected.map((ends) => ends && ends[1]), { name: figure.expected.name },
       );
       series.push({
-        name: figure.level.name, type: 'line', data: figure.level.values, symbol: 'circle', symbolSize: last > 18 ? 4 : 6,
-        lineStyle: { color: colours.level, width: 2 }, itemStyle: { color: colours.level }, connectNulls: false,
+        name: figure.level.name, type: 'line', data: figure.level.values, symbol: 'circle', symbolSize: last > 18 ? 3 : 5,
+        lineStyle: { color: colours[figure.meaning], width: 2 }, itemStyle: { color: colours[figure.meaning] }, connectNulls: false,
         markPoint: {
           symbol: 'diamond', symbolSize: 16, itemStyle: { color: colours.odd }, data: odd,
           label: { show: true, position: 'top', color: colours.ink, formatter: () => 'odd' },
         },
-      }, bars(figure.up, colours.up, 1));
-      if (figure.down) series.push(bars(figure.down, colours.down, -1));
+      }, bars(figure.up, figure.down ? colours.joined : colours.left, 1));
+      if (figure.down) series.push(bars(figure.down, colours.left, -1));
       return Object.assign(base(colours), {
-        legend: {
-          top: 0, left: 0, textStyle: { color: colours.ink }, itemWidth: 16, selectedMode: false,
-          data: [figure.level, isExpected && figure.expected, figure.up, figure.down].filter(Boolean).map((of) => (
-            of === figure.expected ? { name: of.name, icon: 'rect', itemStyle: { color: colours.band } } : { name: of.name }
-          )),
-        },
-        grid: [{ left: 56, right: 16, top: 40, height: '42%' }, { left: 56, right: 16, top: '66%', bottom: 28 }],
+        grid: [{ left: 48, right: 12, top: 20, height: '42%' }, { left: 48, right: 12, top: '64%', bottom: 24 }],
         xAxis: [
           category(colours, figure.months, { axisLabel: { show: false } }),
           category(colours, figure.months, { gridIndex: 1 }),
@@ -135,14 +134,13 @@
       const ages = Math.max(...figure.cells.map((cell) => cell[0])) + 1;
       const roomy = (width - 120) / ages > LABELLED_CELL;
       return Object.assign(base(colours), {
-        grid: { left: 112, right: 8, top: 8, bottom: 76 },
+        grid: { left: 108, right: 8, top: 8, bottom: 40 },
         xAxis: category(colours, Array.from({ length: ages }, (_, age) => String(age)), {
           name: 'months since', nameLocation: 'middle', nameGap: 24, nameTextStyle: { color: colours.quiet },
         }),
         yAxis: category(colours, figure.entries, { inverse: true, axisLabel: { color: colours.quiet, fontSize: 11 } }),
         visualMap: {
-          min: 0, max: 1, dimension: 2, calculable: false, orient: 'horizontal', left: 'center', bottom: 0, itemHeight: 110, itemWidth: 12,
-          text: ['all', 'nobody'], textStyle: { color: colours.quiet }, inRange: { color: colours.scale },
+          min: 0, max: 1, dimension: 2, show: false, inRange: { color: colours.stays },
         },
         tooltip: Object.assign(base(colours).tooltip, {
           formatter: (point) => {
@@ -172,7 +170,7 @@
       const ages = Array.from({ length: last + 1 }, (_, age) => at(age));
       const line = (index) => ages.map((point) => point[index]);
       return Object.assign(base(colours), {
-        grid: { left: 52, right: 16, top: 16, bottom: 44 },
+        grid: { left: 48, right: 12, top: 12, bottom: 40 },
         xAxis: category(colours, ages.map((point) => String(point[0])), {
           boundaryGap: false, name: figure.axis, nameLocation: 'middle', nameGap: 26, nameTextStyle: { color: colours.quiet },
         }),
@@ -187,18 +185,21 @@
           },
         }),
         series: band(colours, line(2), line(3)).concat({
-          type: 'line', data: line(1), symbol: 'circle', symbolSize: 5, lineStyle: { color: colours.level, width: 2 },
-          itemStyle: { color: colours.level }, z: 3,
+          type: 'line', data: line(1), symbol: 'circle', symbolSize: 4, lineStyle: { color: colours.stayed, width: 2 },
+          itemStyle: { color: colours.stayed }, z: 3,
         }),
       });
     },
 
     // Some counts over the months.
-    lines(figure, colours) {
-      const palette = [colours.level, colours.down, colours.up, colours.quiet];
+    lines(figure, colours, width) {
+      const palette = colours.lefts;
       return Object.assign(base(colours), {
-        legend: { top: 0, left: 0, textStyle: { color: colours.ink }, itemWidth: 16, selectedMode: false },
-        grid: { left: 56, right: 16, top: 16 + 26 * Math.ceil(figure.series.length / 2), bottom: 28 },
+        legend: {
+          bottom: 0, left: 0, textStyle: { color: colours.ink, fontSize: 10 }, itemWidth: 18, itemGap: 6, selectedMode: false,
+          formatter: (name) => shortened(name, 17),
+        },
+        grid: { left: 48, right: 12, top: 12, bottom: 20 + 20 * Math.ceil(figure.series.length / (width > 420 ? 4 : 2)) },
         xAxis: category(colours, figure.months, {}),
         yAxis: values(colours, { min: 0, splitNumber: 3, minInterval: 1 }),
         tooltip: Object.assign(base(colours).tooltip, {
@@ -216,18 +217,18 @@
       });
     },
 
-    lift(figure, colours) {
+    lift(figure, colours, width) {
       const names = figure.values.map((value) => value.label);
       const ends = figure.values.flatMap((value) => [value.low, value.high, 1]);
       return Object.assign(base(colours), {
-        grid: { left: 8, right: 24, top: 8, bottom: 44, containLabel: true },
+        grid: { left: 4, right: 16, top: 4, bottom: 28, containLabel: true },
         xAxis: values(colours, {
-          type: 'log', min: Math.min(...ends) * 0.9, max: Math.max(...ends) * 1.1, name: 'times as often as among others',
-          nameLocation: 'middle', nameGap: 26, nameTextStyle: { color: colours.quiet, align: 'center' }, logBase: 2,
+          type: 'log', min: Math.min(...ends) * 0.9, max: Math.max(...ends) * 1.1, name: 'times as often as others',
+          nameLocation: 'middle', nameGap: 24, nameTextStyle: { color: colours.quiet, align: 'center' }, logBase: 2,
           axisLabel: { color: colours.quiet, formatter: (value) => String(Number(value.toPrecision(2))), hideOverlap: true },
         }),
         yAxis: category(colours, names, {
-          inverse: true, axisLabel: { color: colours.ink, width: 190, overflow: 'truncate' },
+          inverse: true, axisLabel: { color: colours.ink, width: width > 420 ? 190 : 120, overflow: 'truncate', fontSize: 11 },
         }),
         tooltip: Object.assign(base(colours).tooltip, {
           formatter: (point) => {
@@ -244,13 +245,13 @@
             renderItem: (params, api) => {
               const at = (x) => api.coord([x, api.value(3)]);
               const [low, high, middle] = [at(api.value(1)), at(api.value(2)), at(api.value(0))];
-              const stroke = { stroke: colours.up, lineWidth: 2, fill: null };
+              const stroke = { stroke: colours.other, lineWidth: 2, fill: null };
               const cap = (end) => ({ type: 'line', shape: { x1: end[0], y1: end[1] - 5, x2: end[0], y2: end[1] + 5 }, style: stroke });
               return {
                 type: 'group',
                 children: [
                   { type: 'line', shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: stroke }, cap(low), cap(high),
-                  { type: 'circle', shape: { cx: middle[0], cy: middle[1], r: 5 }, style: { fill: colours.up } },
+                  { type: 'circle', shape: { cx: middle[0], cy: middle[1], r: 4 }, style: { fill: colours.other } },
                 ],
               };
             },
@@ -264,7 +265,7 @@
 
     histogram(figure, colours) {
       return Object.assign(base(colours), {
-        grid: { left: 56, right: 16, top: 24, bottom: 44 },
+        grid: { left: 48, right: 12, top: 20, bottom: 40 },
         xAxis: category(colours, figure.labels, {
           name: 'conversations', nameLocation: 'middle', nameGap: 26, nameTextStyle: { color: colours.quiet },
         }),
@@ -273,21 +274,23 @@
           formatter: (point) => tip([figure.labels[point.dataIndex] + ' conversations', number(point.value) + ' members']),
         }),
         series: [{
-          type: 'bar', data: figure.members, itemStyle: { color: colours.up }, barMaxWidth: 56,
-          label: { show: true, position: 'top', color: colours.ink, formatter: (point) => number(point.value) },
+          type: 'bar', data: figure.members, itemStyle: { color: colours.other }, barMaxWidth: 56,
+          label: { show: true, position: 'top', color: colours.ink, fontSize: 11, formatter: (point) => number(point.value) },
         }],
       });
     },
 
     flow(figure, colours) {
-      // A cohort has one colour on both sides; what is no cohort is grey.
-      const palette = [colours.up, colours.down, '#009e73', colours.odd, '#e69f00', '#56b4e9', '#8f6fc4'];
-      const names = Array.from(new Set(figure.from.concat(figure.to))).filter((name) => !figure.none.includes(name));
-      const colour = (name) => (names.includes(name) ? palette[names.indexOf(name) % palette.length] : colours.quiet);
+      // Who came from no cohort joined, who went to none left, and who moved between cohorts stayed. What is no cohort is grey.
+      const none = figure.before.concat(figure.after);
+      const way = (from, to) => {
+        if (figure.before.includes(figure.from[from])) return colours.joined;
+        return figure.after.includes(figure.to[to]) ? colours.left : colours.stayed;
+      };
       const node = (side, index, name) => ({
-        name: side + index, itemStyle: { color: colour(name) },
+        name: side + index, itemStyle: { color: none.includes(name) ? colours.quiet : colours.stayed },
         label: {
-          position: side === 'from' ? 'right' : 'left', formatter: () => shortened(name, 26), color: colours.ink,
+          position: side === 'from' ? 'right' : 'left', formatter: () => shortened(name, 26), color: colours.ink, fontSize: 12,
           textBorderColor: colours.paper, textBorderWidth: 3,
         },
       });
@@ -304,9 +307,10 @@
         }),
         series: [{
           type: 'sankey', left: 8, right: 8, top: 8, bottom: 8, nodeAlign: 'justify', layoutIterations: 32, draggable: false,
-          emphasis: { focus: 'adjacency' }, nodeWidth: 14, nodeGap: 10, data: nodes,
-          lineStyle: { color: 'source', opacity: 0.35 },
-          links: figure.links.map(([from, to, contacts]) => ({ source: 'from' + from, target: 'to' + to, value: contacts })),
+          emphasis: { focus: 'adjacency' }, nodeWidth: 14, nodeGap: 16, data: nodes,
+          links: figure.links.map(([from, to, contacts]) => ({
+            source: 'from' + from, target: 'to' + to, value: contacts, lineStyle: { color: way(from, to), opacity: 0.4 },
+          })),
         }],
       });
     },
@@ -318,12 +322,11 @@
       });
       const short = (name) => shortened(name, 16);
       return Object.assign(base(colours), {
-        grid: { left: 8, right: 8, top: 8, bottom: 56, containLabel: true },
+        grid: { left: 8, right: 8, top: 8, bottom: 8, containLabel: true },
         xAxis: category(colours, figure.names, { axisLabel: { color: colours.ink, rotate: 40, interval: 0, fontSize: 11, formatter: short } }),
         yAxis: category(colours, figure.names, { inverse: true, axisLabel: { color: colours.ink, interval: 0, fontSize: 11, formatter: short } }),
         visualMap: {
-          min: 0, max: 1, dimension: 2, calculable: false, orient: 'horizontal', left: 'center', bottom: 0, itemHeight: 110, itemWidth: 12,
-          text: ['all', 'nobody'], textStyle: { color: colours.quiet }, inRange: { color: colours.scale },
+          min: 0, max: 1, dimension: 2, show: false, inRange: { color: colours.shares },
         },
         tooltip: Object.assign(base(colours).tooltip, {
           formatter: (point) => {
@@ -350,14 +353,12 @@
     },
   };
 
-  // A chart with a row for each name is as high as they need.
+  // The charts of a cohort are so high that its section fits on a screen. A chart between cohorts is as high as their names need.
   function height(figure) {
     switch (figure.kind) {
-      case 'lift': return 90 + 30 * figure.values.length;
       case 'flow': return Math.max(320, 34 * Math.max(figure.from.length, figure.to.length));
-      case 'overlap': return Math.max(360, 150 + 28 * figure.names.length);
-      case 'retention': return Math.max(260, 110 + 26 * figure.entries.length);
-      default: return 320;
+      case 'overlap': return Math.max(320, 110 + 26 * figure.names.length);
+      default: return 208;
     }
   }
 

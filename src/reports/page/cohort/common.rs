@@ -11,8 +11,9 @@ use crate::page::figure::{Figure, Figures, Grid, drawn, head};
 use crate::page::{share, shown};
 use archive::table::Rows;
 
-/// The maximum number of values that are drawn: the strongest ones.
+/// The maximum number of values that are listed, the strongest first, and of those that are drawn.
 const VALUES: usize = 12;
+const DRAWN: usize = 6;
 
 pub(super) struct Common<'a> {
     values: Vec<InCommon>,
@@ -55,7 +56,7 @@ impl<'a> Common<'a> {
             texts: 1,
             rows: values.iter().map(row).collect(),
         };
-        let charted = values.iter().map(|value| {
+        let charted = values.iter().take(DRAWN).map(|value| {
             json!({ "label": label(value), "lift": drawn(value.lift), "low": drawn(value.lift_low), "high": drawn(value.lift_high),
                     "members": value.members, "of_members": value.of_members, "others": value.others, "of_others": value.of_others })
         });

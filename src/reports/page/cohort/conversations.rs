@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{nothing, of_cohort};
 use crate::digest::{CohortDigest, grouped};
-use crate::page::figure::{Figure, Figures, Grid, head};
-use crate::page::{share, shown};
+use crate::page::figure::{Figure, Figures, Grid, head, hundredths};
+use crate::page::shown;
 use archive::table::Rows;
 
 pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
@@ -19,7 +19,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
         let opened = rows.count("conversations_opened", row)?.unwrap_or_default();
         let is_bucket = measure == "bucket";
         let what = if is_bucket { label.to_string() } else { format!("at least {}", label.trim_end_matches('+')) };
-        cells.push(vec![what, grouped(counted), share(rows.ratio("contacts_share", row)?), grouped(opened)]);
+        cells.push(vec![what, grouped(counted), hundredths(rows.ratio("contacts_share", row)?), grouped(opened)]);
         if is_bucket {
             labels.push(label);
             contacts.push(counted);
@@ -30,7 +30,7 @@ pub(super) fn figure(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figure
     }
     let table = Grid {
         caption: format!("{}: members by the conversations they opened in the month", shown(&cohort.name)),
-        head: head(&["conversations", "members", "share", "opened by them"]),
+        head: head(&["conversations", "members", "share, %", "opened by them"]),
         texts: 1,
         rows: cells,
     };

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{nothing, of_cohort};
 use crate::digest::{CohortDigest, grouped};
-use crate::page::figure::{Figure, Figures, Grid, drawn, head};
-use crate::page::{share, shown};
+use crate::page::figure::{Figure, Figures, Grid, drawn, head, hundredths};
+use crate::page::shown;
 use archive::table::Rows;
 
 /// The maximum number of months since entry that are drawn.
@@ -33,8 +33,8 @@ pub(super) fn retention(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, fig
             grouped(entrants),
             grouped(count("retained")?),
             grouped(count("retained_unbroken")?),
-            share(rate),
-            format!("{} to {}", share(low), share(high)),
+            hundredths(rate),
+            format!("{} to {}", hundredths(low), hundredths(high)),
         ]);
     }
     // The first point says nothing: at entry, all entrants are members.
@@ -43,7 +43,7 @@ pub(super) fn retention(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, fig
     }
     let table = Grid {
         caption: format!("{}: of all who entered, how many are members so many months later", shown(&cohort.name)),
-        head: head(&["months", "months of entry", "entrants", "members then", "without a break", "share", "95 % interval"]),
+        head: head(&["months", "months of entry", "entrants", "members then", "without a break", "share, %", "95 % interval"]),
         texts: 0,
         rows: cells,
     };
@@ -72,15 +72,15 @@ pub(super) fn survival(rows: Rows<'_>, cohort: &CohortDigest, anchor: &str, figu
             grouped(count("departed")?),
             grouped(count("censored")?),
             grouped(count("resumed")?),
-            share(rows.ratio("hazard", row)?),
-            share(survival),
-            format!("{} to {}", share(low), share(high)),
+            hundredths(rows.ratio("hazard", row)?),
+            hundredths(survival),
+            format!("{} to {}", hundredths(low), hundredths(high)),
         ]);
     }
     if points.is_empty() {
         return Ok(nothing(title, NOTHING));
     }
-    let names = ["months", "members before", "departed", "seen no further", "seen again", "hazard", "still members", "95 % interval"];
+    let names = ["months", "members before", "departed", "seen no further", "seen again", "hazard, %", "still members, %", "95 % interval"];
     let table = Grid {
         caption: format!("{}: share of those who entered who are still members after so many months", shown(&cohort.name)),
         head: head(&names),

@@ -29,6 +29,8 @@ struct Series {
     level: &'static str,
     up: &'static str,
     down: Option<&'static str>,
+    /// Whose colour the level has.
+    meaning: &'static str,
     /// The metrics that mark a month as odd here.
     odd: &'static [&'static str],
     /// Whether months before which the group was changed are marked.
@@ -39,6 +41,7 @@ const MEMBERS: Series = Series {
     level: "members",
     up: "joined",
     down: Some("departed"),
+    meaning: "stayed",
     odd: &["members", "joined", "departed", "churn_rate"],
     marks_changes: true,
 };
@@ -47,6 +50,7 @@ const UNSUBSCRIBED: Series = Series {
     level: "unsubscribed",
     up: "newly_unsubscribed",
     down: None,
+    meaning: "left",
     odd: &["unsubscribed", "newly_unsubscribed", "unsubscribed_rate"],
     marks_changes: false,
 };
@@ -123,6 +127,7 @@ impl Growth<'_> {
         let (level_name, up_name, down_name) = (metric_name(series.level), metric_name(series.up), series.down.map(metric_name));
         let chart = json!({
             "kind": "growth",
+            "meaning": series.meaning,
             "months": names,
             "level": { "name": level_name, "values": level },
             "up": { "name": up_name, "values": up },
