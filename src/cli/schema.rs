@@ -51,8 +51,12 @@ pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
         }
     }
     let text = if let Some(format) = arguments.format {
+        tables.retain(|listed| listed.report.is_some());
+        if tables.is_empty() {
+            return Err(Failure::usage("only reports are printed for other tools", "omit --format to print the columns"));
+        }
         let reports = reports_of(arguments)?;
-        let tables = tables.iter().filter(|listed| listed.report.is_some()).map(|listed| listed.table);
+        let tables = tables.iter().map(|listed| listed.table);
         match format {
             SchemaFormat::Dbt => warehouse::dbt(&reports, tables),
             SchemaFormat::Duckdb => warehouse::duckdb(&reports, tables),

@@ -41,6 +41,12 @@ pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress
             "set `intercom.api_version`, or name contacts and companies only",
         ));
     }
+    if !has_conversations && arguments.admin_id.is_some() {
+        return Err(Failure::usage(
+            "--admin-id is given, and no conversation",
+            "only conversations are tagged in the name of an admin: leave --admin-id out",
+        ));
+    }
     let client = run::client(&settings)?;
     let on_progress = |what: &str, done: usize, all: usize| progress.count(what, done as u64, all as u64);
     let prepared = async {

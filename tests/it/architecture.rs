@@ -35,13 +35,16 @@ const MODULES: &[(&str, &[&str])] = &[
     ("reports/analysis", &["history", "steps"]),
     ("reports/digest", &["analysis"]),
     ("reports/page", &["analysis", "digest"]),
+    ("reports/workbook", &["analysis", "digest", "page"]),
     ("reports/report", &["analysis"]),
     ("job/privacy", &[]),
     ("job/settings", &[]),
     ("job/census", &[]),
+    ("job/init", &["census"]),
     ("job/tagging", &[]),
     ("job/listing", &["privacy"]),
-    ("cli/notify", &[]),
+    ("cli/summary", &[]),
+    ("cli/notify", &["summary"]),
 ];
 
 fn source() -> PathBuf {

@@ -53,6 +53,8 @@ fn what_cannot_be_understood_is_2_and_nothing_is_a_result() {
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "no command at all");
     assert!(finished.stderr.contains("Usage"), "{}", finished.stderr);
     cohorts(["schema", "cohort_summery"]).finish().check_failure(2, &["cohort_summery", "cohort_summary"]);
+    cohorts(["schema", "snapshot/contacts", "--format", "dbt"]).finish().check_failure(2, &["only reports", "omit --format"]);
+    cohorts(["schema", "--format", "dbt", "--json"]).finish().check_code(2);
     cohorts(["simulate", "--port", "0", "--faults", "boom:1"]).finish().check_failure(2, &["boom"]);
     cohorts(["simulate", "--port", "0", "--address", "0.0.0.0"]).finish().check_failure(2, &["loopback"]);
 }

@@ -61,7 +61,7 @@ fn every_month_has_a_page_and_the_index_links_them_newest_first() {
     // Once in the list, and once above the numbers of each month.
     assert_eq!(links, [&expected[..], &expected].concat());
     for link in expected {
-        let path = folder.join(link);
+        let path = folder.join(&link);
         let bytes = fs::read(&path).unwrap();
         assert!(bytes.len() < 3_000_000, "{link} has {} bytes", bytes.len());
         let manifest = manifest(path.parent().unwrap());

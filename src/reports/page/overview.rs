@@ -140,7 +140,7 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>)
                         @for name in ["joined", "left", "churn, %", "change, %", "opened conversations", "unsubscribed"] {
                             th scope="col" class="number" { (name) }
                         }
-                        th scope="col" { "in words" }
+                        th scope="col" class="words" { "in words" }
                     }
                 }
                 tbody {
@@ -159,7 +159,7 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>)
                             td class="number" { (hundredths(cohort.growth_rate)) }
                             td class="number" { (count(cohort.openers)) }
                             td class="number" { (count(cohort.unsubscribed)) }
-                            td { details { summary { "read" span class="unseen" { " about " (shown(&cohort.name)) } } (cohort.sentence) } }
+                            td class="words" { details { summary { "read" span class="unseen" { " about " (shown(&cohort.name)) } } (cohort.sentence) } }
                         }
                     }
                 }

@@ -231,6 +231,7 @@ fn a_page_of_a_large_job_can_still_be_mailed() {
     for sentence in [
         "100 more cohorts are in the report",
         " smaller cohorts have no section here",
+        "The 10 largest cohorts are drawn by themselves, 490 others as one.",
         "9960 more are in the report movement",
         "1300 more are in the report",
         "The band is what the months before let expect",

@@ -131,6 +131,8 @@ fn what_the_api_refuses_of_a_conversation_is_reported() {
     let gone = ask(&server.base_url, "2.14", ["untag", "VIP", "--conversation-id", one, "--json"]).finish();
     assert_eq!((gone.code, found(&gone)), (Some(0), texts(&["not tagged"])), "{gone:?}");
 
+    people.tag("2.14", &["VIP", "--id", "5", "--admin-id", "1"]).check_failure(2, &["--admin-id is given, and no conversation"]);
+
     // Nobody knows in whose name.
     let server = Scripted::before(simulator.address(), |request| {
         (request.path() == "/me").then(|| Reply::json(&json!({"type": "app", "app": {"type": "app", "id_code": "w0rk5pac"}})))

@@ -1,10 +1,11 @@
 use serde::Deserialize;
 
 use crate::wire::attributes::Attributes;
-use crate::wire::lenient::{Flag, Listed, Nested, Stamp, Text, Whole, some};
+use crate::wire::lenient::{Flag, Nested, Stamp, Text, some};
 use crate::wire::subscriptions::{OwnList, own_subscriptions};
+use crate::wire::tag_list::TagList;
 use crate::wire::{checked_id, is_id};
-use domain::{Contact, FoundContact, Oddities, OwnTags, Role};
+use domain::{Contact, FoundContact, Oddities, Role};
 
 #[derive(Deserialize)]
 pub(super) struct WireContact {
@@ -60,7 +61,7 @@ pub(super) struct WireContact {
     utm_term: Option<Text>,
     referrer: Option<Text>,
     #[serde(default)]
-    tags: Nested<Tags>,
+    tags: Nested<TagList>,
     #[serde(default)]
     custom_attributes: Nested<Attributes>,
     #[serde(default)]
@@ -76,21 +77,6 @@ struct Location {
     city: Option<Text>,
     country_code: Option<Text>,
     continent_code: Option<Text>,
-}
-
-/// At most ten of a contact's tags. `has_more` and `total_count` show whether these are all.
-#[derive(Deserialize)]
-struct Tags {
-    #[serde(default)]
-    data: Listed<TagReference>,
-    total_count: Option<Whole>,
-    #[serde(default)]
-    has_more: Flag,
-}
-
-#[derive(Deserialize)]
-struct TagReference {
-    id: Option<Text>,
 }
 
 impl WireContact {
@@ -117,7 +103,7 @@ impl WireContact {
                 if external_id.is_some() { Role::User } else { Role::Lead }
             }
         };
-        let tags = self.tags.0.and_then(Tags::own);
+        let tags = self.tags.0.and_then(TagList::own_if_said_complete);
         if let (Some(tag), Some(tags)) = (expected_tag, &tags)
             && tags.contains(tag) == Some(false)
         {
@@ -170,16 +156,5 @@ impl WireContact {
             segments: None,
             subscriptions: own_subscriptions(self.opted_out_subscription_types.0, self.opted_in_subscription_types.0),
         })
-    }
-}
-
-impl Tags {
-    fn own(self) -> Option<OwnTags> {
-        let data = self.data.0?;
-        let listed = data.len() as u64;
-        let ids: Vec<_> = data.into_iter().filter_map(|reference| some(reference.id)).collect();
-        // A tag without an ID may be any tag, so the list is then not complete.
-        let is_full = ids.len() as u64 == listed && self.total_count.is_none_or(|total| total.0 == Some(listed));
-        Some(OwnTags { ids, is_complete: is_full && self.has_more.0 == Some(false) })
     }
 }

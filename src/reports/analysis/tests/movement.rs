@@ -105,3 +105,24 @@ fn everyone_who_left_or_joined_is_in_a_row() {
         assert_eq!(rows("to_cohort", key), who(key, &["joined", "returned"]) + twice, "to {key}");
     }
 }
+
+#[test]
+fn everyone_who_is_followed_counts_once() {
+    let mut relations = table(RELATIONS);
+    let signatures = relations.column("signature").unwrap().str().unwrap();
+    // Who departed is not counted.
+    let is_newly: Vec<bool> = signatures.iter().map(|signature| matches!(signature, Some("adds-b" | "new-to-bc" | "a-to-none"))).collect();
+    relations.with_column(Column::new("is_newly_unsubscribed".into(), is_newly)).unwrap();
+    let signatures = relations.column("signature").unwrap().unique_stable().unwrap();
+    let each = |name: &str, count: i64| Column::new(name.into(), vec![count; signatures.len()]);
+    let sizes = DataFrame::new(signatures.len(), vec![signatures.clone(), each("contacts", 10), each("unsubscribed", 2)]).unwrap();
+    let facts = facts("2026-03", vec![cohort("a", Some("2026-02"))]);
+    let followed = counted(&steps::FOLLOWED, vec![(&steps::RELATIONS, relations.clone()), (&steps::SIZES, sizes.clone())], &facts);
+    // Seventy were in A or B: 90 - 30 - 10 + 20.
+    let expected = "
+        followed  joined  departed  first_seen  unsubscribed  newly_unsubscribed
+        90        30      20        10          18            20";
+    assert_shows(&followed, expected);
+    let nobody = counted(&steps::FOLLOWED, vec![(&steps::RELATIONS, relations.clear()), (&steps::SIZES, sizes.clear())], &facts);
+    assert_shows(&nobody, "followed  joined  departed  first_seen  unsubscribed  newly_unsubscribed\n 0 0 0 0 0 0");
+}

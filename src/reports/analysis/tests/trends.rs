@@ -342,3 +342,11 @@ fn a_month_outside_the_history_does_not_affect_later_trends() {
     let report = of_a("members", "2026-03", "2026-01", written);
     assert_shows(&report, "previous_value change moving_average_3 slope_per_month history_months\n 10 - - 3 2");
 }
+
+#[test]
+fn a_series_has_a_gap_for_each_month_that_was_not_observed() {
+    let counts = counts(table(WITH_A_GAP));
+    let of = [("tag:a", "members"), ("tag:b", "members"), ("tag:a", "no metric")];
+    let series = metric_series(&counts, month("2026-04"), &of, 4).unwrap();
+    assert_eq!(series, [vec![Some(10.0), None, Some(16.0), Some(12.0)], vec![], vec![]]);
+}
