@@ -36,8 +36,18 @@ page:
 analysts:
     .ci/analysts
 
+workbook:
+    .ci/workbook
+
+warehouse:
+    .ci/warehouse
+
 engine:
     .ci/engine
+
+# The wheel and the Debian package, optimised, into dist/, after both were installed and run where nothing else is
+dist:
+    .ci/dist release
 
 # Long forms of the tests of chance: kills at 100 instants, 200 flipped bits, 300 random months
 soak:
