@@ -42,9 +42,10 @@ pub(super) async fn run(arguments: &Init, progress: &Progress) -> Result<u8, Fai
     let chosen = if named.is_empty() { picked(all.clone()).await? } else { found(&named, &all)? };
     let text = job_file(&job_name(file), timezone.as_deref(), &chosen.iter().collect::<Vec<_>>(), &all);
     write(file, &text)?;
-    let shown = file.display();
+    let (shown, name) = (pasted(file), job_name(file));
     stdout::print(&format!(
-        "{shown}: {}, months in {}\n\nnext  cohorts check --job {shown}\n      cohorts run --job {shown}\n",
+        "{shown}: the job {name}, {}, months in {}\n\nnext  cohorts check --job {shown}\n      cohorts run --job {shown} --dry-run\n      \
+         cohorts run --job {shown}\n",
         how_many(&chosen),
         timezone.as_deref().unwrap_or("the workspace's time zone"),
     ))?;
@@ -82,7 +83,11 @@ fn found(named: &[GroupName], all: &[Choice]) -> Result<Vec<Choice>, Failure> {
             Err(missing) => unresolved.push(missing),
         }
     }
-    if unresolved.is_empty() { Ok(chosen) } else { Err(JobError::Unresolved(unresolved).into()) }
+    if unresolved.is_empty() {
+        return Ok(chosen);
+    }
+    let hint = "correct --tags and --segments; `cohorts tags` and `cohorts segments` list what there is";
+    Err(Failure::from(JobError::Unresolved(unresolved)).but(hint))
 }
 
 /// Shows the groups, and lets a person pick some by their numbers.
@@ -146,6 +151,13 @@ fn job_name(file: &Path) -> String {
     stem.chars().map(allowed).collect()
 }
 
+/// A path as it can be pasted into a shell.
+fn pasted(file: &Path) -> String {
+    let text = file.display().to_string();
+    let is_plain = |character: char| character.is_alphanumeric() || "-_./".contains(character);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// Writes the file, and never over another.
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: io::Error| match error.kind() {
@@ -200,5 +212,6 @@ mod tests {
     #[test]
     fn a_job_has_the_name_of_its_file() {
         assert_eq!(job_name(Path::new("jobs/my job.v2.toml")), "my-job-v2");
+        assert_eq!(pasted(Path::new("jobs/kunden's.toml")), r"'jobs/kunden'\''s.toml'");
     }
 }

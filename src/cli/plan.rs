@@ -1,5 +1,7 @@
 //! The fetch plan of `--dry-run`, as text.
 
+use std::cmp::Ordering;
+
 use comfy_table::Cell;
 
 use super::summary::{drawn, right, trimmed};
@@ -16,7 +18,11 @@ pub(super) fn describe(plan: &Plan, settings: &Settings, window: Option<RateWind
         text.push_str(&format!("would get a snapshot: {}\n", names.join(", ")));
     }
     if let Some(published) = plan.published {
-        let would = if plan.scope.basis > published { "a run would replace it" } else { "a run would change nothing without --replace" };
+        let would = match plan.scope.basis.cmp(&published) {
+            Ordering::Greater => "a run would replace it",
+            Ordering::Equal => "a run would change nothing without --replace",
+            Ordering::Less => "a run would change nothing, and refuse --replace",
+        };
         text.push_str(&format!("the month has a snapshot already, basis {published}: {would}\n"));
     }
     text.push('\n');

@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::run_tracker::RunTracker;
 use super::{clock, plan, stdout, summary};
 use archive::{Archive, Section};
-use domain::Month;
+use domain::{Basis, Month};
 use intercom::Client;
 use job::settings::{self, SecretString, Settings, Sources};
 use job::{self, ApplyTags, Clock, Context, JobError, Published, RunOptions, RunOutcome, Unresolved};
@@ -137,6 +137,12 @@ fn report(archive: &Archive, settings: &Settings, outcome: RunOutcome, snapshot_
     if matches!(outcome.published, Published::Now(_)) {
         if let Some(digest) = outcome.rebuilt.iter().find(|rebuilt| rebuilt.month == month).and_then(|rebuilt| rebuilt.digest.as_ref()) {
             text.push_str(&summary::summary(digest));
+        }
+        if outcome.published == Published::Now(Basis::Late) {
+            text.push_str(
+                "\nits basis is late: members are those of today, so the month is compared with no other. Observe the next month within `grace` \
+                 of its end (docs/scheduling.md)\n",
+            );
         }
         text.push('\n');
         if snapshot_only {

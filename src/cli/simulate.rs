@@ -55,8 +55,10 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
     let as_of = arguments.now.map_or(String::new(), |now| format!(" --as-of {}", now.format("%Y-%m-%dT%H:%M:%SZ")));
     stdout::print_error(&format!(
         "the embedded Intercom listens; try it from another shell, Ctrl-C ends it:\n  \
+         export COHORTS__INTERCOM__BASE_URL=http://{address} {TOKEN_VARIABLE}=demo\n  \
          curl -s -H 'Authorization: Bearer demo' http://{address}/tags\n  \
-         COHORTS__INTERCOM__BASE_URL=http://{address} {TOKEN_VARIABLE}=demo cohorts run --job jobs/month-end.toml{as_of}"
+         cohorts init -o rehearsal.toml\n  \
+         cohorts run --job rehearsal.toml{as_of}"
     ));
     simulator.serve(listener, std::future::pending()).await.map_err(|error| Failure::unexpected("the server ended", error))?;
     Ok(0)

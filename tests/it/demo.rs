@@ -136,6 +136,16 @@ fn a_demo_does_not_touch_somebodys_months() {
 }
 
 #[test]
+fn a_demo_needs_no_certificate() {
+    let place = Place::new();
+    let nowhere = place.folder().join("no certificates");
+    fs::create_dir(&nowhere).unwrap();
+    let out = place.folder().join("output");
+    let demo = cohorts(["demo", "--months", "1", "--contacts", "50", "--out", out.to_str().unwrap()]).without_token();
+    demo.variable("SSL_CERT_DIR", &nowhere).variable("SSL_CERT_FILE", nowhere.join("none.pem")).succeed();
+}
+
+#[test]
 fn a_demo_that_cannot_write_says_so() {
     let place = Place::new();
     let file = place.folder().join("a-file");

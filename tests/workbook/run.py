@@ -163,9 +163,11 @@ def findings(book, folder, exactness):
 
 
 def items(page, section):
-    """The list of a section of the month's page, without markup."""
+    """The list of a section of the month's page, without markup; of a card, its sentence."""
     [section] = re.findall(f'<section[^>]*aria-labelledby="{section}">(.*?)</section>', page, re.DOTALL) or [""]
-    return [html.unescape(re.sub("<[^>]*>", "", item)) for item in re.findall("<li[^>]*>(.*?)</li>", section, re.DOTALL)]
+    items = re.findall("<li[^>]*>(.*?)</li>", section, re.DOTALL)
+    sentences = [item.rsplit("<p>", 1)[-1] for item in items]
+    return [html.unescape(re.sub("<[^>]*>", "", sentence)) for sentence in sentences]
 
 
 class Workbooks(unittest.TestCase):
@@ -218,7 +220,7 @@ class Workbooks(unittest.TestCase):
             rows = list(book["Month"].iter_rows())
             texts = [row[0].value for row in rows]
             begin, top = texts.index("What stands out"), texts.index("The cohorts") + 1
-            self.assertEqual(texts[:2], ["Customers in October 2026", name])
+            self.assertEqual(texts[:2], ["Customers in October 2026", f"Job: {name}"])
             self.assertIn(texts[2], page)
             self.assertEqual(texts[begin + 1 : top - 2], items(page, "notable") or ["Nothing stands out this month."])
             notices = [text.replace("Warning: ", "Warning. ") for text in texts[5 : begin - 1]]

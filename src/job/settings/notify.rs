@@ -36,6 +36,9 @@ impl Link {
         if text.replace(MONTH, "").contains(['{', '}']) {
             return Err("has braces around something else than `month`; write it like https://reports.example.com/{month}/report.html");
         }
+        if text.contains(|character: char| character.is_whitespace() || "<>|\"".contains(character)) {
+            return Err("has a blank or another character that ends an address");
+        }
         let url = Url::parse(&text.replace(MONTH, "2026-10"))
             .map_err(|_| "is not an address; write it like https://reports.example.com/{month}/report.html")?;
         match url.scheme() {

@@ -28,6 +28,8 @@ pub struct InCommon {
     /// The number of members whose value is known.
     pub of_members: i64,
     pub member_share: f64,
+    /// That of the compared month.
+    pub previous_share: Option<f64>,
     /// The same numbers for the others: the contacts outside the cohort with which the cohort is compared.
     pub others: i64,
     pub of_others: i64,
@@ -143,6 +145,7 @@ fn selected(rows: Rows<'_>, row: usize, q_value: f64, alpha: f64) -> PolarsResul
         members,
         of_members: of(members, count("members_known")?),
         member_share: rows.ratio("member_share", row)?.unwrap_or_default(),
+        previous_share: rows.ratio("previous_share", row)?,
         others,
         of_others: of(others, count("others_known")?),
         other_share: rows.ratio("other_share", row)?.unwrap_or_default(),

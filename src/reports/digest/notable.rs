@@ -23,6 +23,9 @@ const LARGE_RATE: f64 = 0.1;
 /// Such a cohort is mentioned only if its number of members changed by at least this.
 const LARGE_CHANGE: i64 = 10;
 
+/// Members who left a subscription are mentioned only if they are at least this share of all, and at least [`LARGE_CHANGE`].
+const LARGE_OPT_OUT: f64 = 0.05;
+
 /// Metrics that only repeat that a cohort grew or shrank.
 const SIZES: &[&str] = &["members", "users", "leads", "joined", "departed", "churn_rate", "quick_ratio"];
 
@@ -81,7 +84,7 @@ pub struct Notable {
     pub cohort_key: String,
     /// A metric of `cohort_trends`; for what members have in common, the attribute.
     pub metric: String,
-    /// The value that members have in common; `None` for the other kinds.
+    /// The value that members have in common, or the subscription that they left; `None` for the other kinds.
     pub attribute_value: Option<String>,
     /// What was observed: the metric. For a trend, its slope a month; for what members have in common, their share; for a number, their median.
     pub value: Option<f64>,
@@ -98,6 +101,8 @@ pub struct Notable {
 pub enum NotableKind {
     /// A cohort grew or shrank much, relative to its size.
     LargeChange,
+    /// Many members left a subscription.
+    OptOuts,
     /// A value that the months before did not let expect.
     Unexpected,
     Trend,
@@ -131,6 +136,7 @@ pub(super) fn notable(month: &Month<'_>, tables: &Tables) -> PolarsResult<Vec<No
     let numbers = numbers_apart(tables.named("numeric_profile")?.0)?;
     let all = [
         large,
+        opt_outs(month, tables)?,
         odd,
         lasting(month, trends)?,
         newer_entrants(month, tables.named("retention_change")?)?,
@@ -184,6 +190,49 @@ fn large_changes(cohorts: &[CohortDigest]) -> Vec<Notable> {
         });
     }
     sentences
+}
+
+/// Subscriptions that many members left since the compared month. The flag for all e-mails is a metric, see [`odd_values`].
+fn opt_outs(month: &Month<'_>, tables: &Tables) -> PolarsResult<Vec<Notable>> {
+    let (rows, history) = (tables.named("unsubscribes")?, tables.named("opt_outs")?);
+    let before = |cohort_key: &str, subscription: &str| -> PolarsResult<Option<i64>> {
+        for row in history.of("cohort_key", cohort_key)? {
+            let is_of = history.text("subscription_id", row)? == subscription;
+            if is_of && history.day("month", row)? == Some(month.month.previous().first_day()) {
+                return history.count("newly_opted_out", row);
+            }
+        }
+        Ok(None)
+    };
+    let mut sentences = Vec::new();
+    for row in 0..rows.count_all() {
+        let (cohort_key, subscription) = (rows.text("cohort_key", row)?, rows.text("subscription_id", row)?);
+        let (Some(left), Some(members)) = (rows.count("newly_opted_out", row)?, rows.count("members", row)?) else { continue };
+        let share = left as f64 / members.max(1) as f64;
+        if subscription.is_empty() || left < LARGE_CHANGE || share < LARGE_OPT_OUT {
+            continue;
+        }
+        let (name, earlier) = (name(rows, "subscription_name", row)?, before(cohort_key, subscription)?);
+        let text = format!(
+            "{}: {} of {} members left {name} ({}){}.",
+            short(rows.text("cohort_name", row)?),
+            grouped(left),
+            grouped(members),
+            percent(share),
+            earlier.map_or(String::new(), |earlier| format!("; {} the month before", grouped(earlier))),
+        );
+        sentences.push(Notable {
+            kind: NotableKind::OptOuts,
+            cohort_key: cohort_key.to_string(),
+            metric: "newly_opted_out".to_string(),
+            attribute_value: Some(name),
+            value: Some(left as f64),
+            expected: earlier.map(|earlier| earlier as f64),
+            sentence: text,
+            weight: share,
+        });
+    }
+    Ok(sentences)
 }
 
 /// Values that were not expected, the farthest off first. If a cohort's size is already mentioned (`large`), its size metrics
@@ -312,10 +361,11 @@ fn of_value(cohorts: &[CohortDigest], common: &InCommon) -> Notable {
         (false, false) => format!("{of_members} members whose {attribute} is known"),
     };
     let text = format!(
-        "{}: {attribute} is {value} for {} of {whom} ({}), {} times as often as for others of the same role ({}).",
+        "{}: {attribute} is {value} for {} of {whom} ({}{}), {} times as often as for others of the same role ({} of all others).",
         short(&common.cohort_name),
         grouped(common.members),
         percent(common.member_share),
+        common.previous_share.map_or(String::new(), |before| format!(", before {}", percent(before))),
         decimal(common.lift, 1),
         percent(common.other_share),
     );

@@ -28,6 +28,8 @@ fn tables(months: &[(&str, i64)], basis: &str, departed: Option<i64>, growth_rat
         ]
         .unwrap(),
     );
+    tables.add("unsubscribes", crate::analysis::Report::named("unsubscribes").unwrap().table.empty());
+    tables.add("opt_outs", crate::history::OPT_OUTS.empty());
     tables.add("followed", crate::steps::FOLLOWED.empty());
     tables.add("data_quality", crate::analysis::Report::named("data_quality").unwrap().table.empty());
     let observed_at = day(last).and_hms_opt(12, 0, 0).unwrap();
@@ -69,6 +71,7 @@ fn profile(known: i64) -> DataFrame {
         "members" => [48_i64, 32],
         "members_known" => [known, known],
         "member_share" => [0.6, 0.4],
+        "previous_share" => [Some(0.5), None],
         "others" => [100_i64, 900],
         "others_known" => [1_000_i64, 1_000],
         "other_share" => [0.1, 0.9],
@@ -175,7 +178,7 @@ fn what_stands_out_is_put_into_words() {
             "Active: 424 opened a conversation, 60 to 130 were expected.",
             "VIP: 8 opened a conversation, 31 to 49 were expected.",
             "VIP: members falling over the last two months, by about 12 a month.",
-            "VIP: plan is gold for 48 of its 80 members (60.0 %), 6.0 times as often as for others of the same role (10.0 %).",
+            "VIP: plan is gold for 48 of its 80 members (60.0 %, before 50.0 %), 6.0 times as often as for others of the same role (10.0 % of all others).",
             "VIP: seats is mostly lower than for others (median 20, of others 5; Cliff's delta -0.41).",
         ]
     );
@@ -195,7 +198,10 @@ fn what_stands_out_is_put_into_words() {
     // Members whose plan is unknown are not mentioned.
     tables.add("attribute_profile", profile(70));
     let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
-    assert!(digest.notable[4].sentence.starts_with("VIP: plan is gold for 48 of 70 members whose plan is known (60.0 %), "), "{digest:?}");
+    assert!(
+        digest.notable[4].sentence.starts_with("VIP: plan is gold for 48 of 70 members whose plan is known (60.0 %, before 50.0 %), "),
+        "{digest:?}"
+    );
 }
 
 #[test]
@@ -263,4 +269,31 @@ fn a_group_that_was_changed_says_so_in_its_sentences() {
         "{:?}",
         digest.notable
     );
+}
+
+#[test]
+fn a_subscription_that_many_members_left_is_mentioned() {
+    let mut tables = tables(&[("2026-09", 200), ("2026-10", 200)], "month_end", Some(0), Some(0.0));
+    tables.add("attribute_profile", profile(200).head(Some(0)));
+    let left = |newly: [i64; 4]| {
+        df![
+            "cohort_key" => ["tag:1"; 4],
+            "cohort_name" => ["VIP"; 4],
+            "subscription_id" => ["", "1", "2", "3"],
+            "subscription_name" => ["(all e-mails)", "News", "Surveys", "Tips"],
+            "members" => [200_i64, 200, 200, 2_000],
+            "newly_opted_out" => newly,
+        ]
+    };
+    tables.add("unsubscribes", left([50, 10, 9, 99]).unwrap());
+    let before = df![
+        "cohort_key" => ["tag:1", "tag:1"],
+        "month" => [day("2026-08"), day("2026-09")],
+        "subscription_id" => ["1", "1"],
+        "newly_opted_out" => [7_i64, 3],
+    ];
+    tables.add("opt_outs", before.unwrap());
+    let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
+    assert_eq!(sentences(&digest), ["VIP: 10 of 200 members left News (5.0 %); 3 the month before."]);
+    assert_eq!((digest.notable[0].value, digest.notable[0].expected), (Some(10.0), Some(3.0)));
 }

@@ -106,7 +106,7 @@ impl Sections<'_> {
 fn legend() -> Markup {
     html! {
         p class="legend" {
-            @for (meaning, name) in [("stayed", "members, those who stay"), ("joined", "joined"), ("left", "left"), ("expected", "expected (95 %)")] {
+            @for (meaning, name) in [("stayed", "members, those who stay"), ("joined", "joined"), ("left", "left"), ("expected", "95 % range")] {
                 span class=(meaning) { (name) }
             }
         }

@@ -71,7 +71,7 @@ fn list(months: &[&MonthLine]) -> Markup {
                 thead {
                     tr {
                         @for name in ["month", "observed", "when"] { th scope="col" { (name) } }
-                        @for name in ["cohorts", "memberships", "joined", "departed"] { th scope="col" class="number" { (name) } }
+                        @for name in ["cohorts", "memberships", "memberships begun", "memberships ended"] { th scope="col" class="number" { (name) } }
                     }
                 }
                 tbody {

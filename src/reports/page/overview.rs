@@ -32,8 +32,8 @@ pub(super) fn tiles(digest: &Digest) -> Markup {
                     None => "everyone counts once".to_string(),
                 }))
                 @if compared.is_some() {
-                    (tile("joined", "Joined", &grouped(all.joined), &format!("were in none in {month}")))
-                    (tile("left", "Left", &grouped(all.departed), &format!("were in one in {month}")))
+                    (tile("joined", "Joined any cohort", &grouped(all.joined), &format!("were in none in {month}")))
+                    (tile("left", "Left all cohorts", &grouped(all.departed), &format!("were in one or more in {month}")))
                 }
                 @if known > 0 {
                     (tile("", "Cohorts that grew", &grew.to_string(), &format!("{shrank} shrank, {} stayed as they were", known - grew - shrank)))
@@ -100,6 +100,7 @@ pub(super) fn stands_out(digest: &Digest, series: &[Vec<Option<f64>>], anchor: i
 fn kind(kind: NotableKind) -> &'static str {
     match kind {
         NotableKind::LargeChange => "large change",
+        NotableKind::OptOuts => "unsubscribed",
         NotableKind::Unexpected => "not expected",
         NotableKind::Trend => "trend",
         NotableKind::NewerEntrants => "newer entrants",
@@ -116,9 +117,11 @@ fn name(digest: &Digest, notable: &Notable) -> String {
 fn drawing(notable: &Notable, series: &[Option<f64>]) -> Markup {
     let text = |value: f64| if notable.kind == NotableKind::InCommon { percent(value) } else { grouped(value.round() as i64) };
     match (notable.kind, notable.value, notable.expected) {
-        (NotableKind::NewerEntrants | NotableKind::InCommon | NotableKind::NumberApart, Some(value), Some(expected)) => {
-            pair([value, expected], &format!("{} against {}", text(value), text(expected)))
-        }
+        (
+            NotableKind::OptOuts | NotableKind::NewerEntrants | NotableKind::InCommon | NotableKind::NumberApart,
+            Some(value),
+            Some(expected),
+        ) => pair([value, expected], &format!("{} against {}", text(value), text(expected))),
         _ => trend_line(series, &format!("{} over {} months", metric_name(&notable.metric), series.len())),
     }
 }
@@ -156,7 +159,7 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>)
                             td class="number" { (count(cohort.joined)) }
                             td class="number" { (count(cohort.departed)) }
                             td class="number" { (hundredths(cohort.churn_rate)) }
-                            td class="number" { (hundredths(cohort.growth_rate)) }
+                            td class="number" { (cohort.growth_rate.map_or("–".to_string(), signed_share)) }
                             td class="number" { (count(cohort.openers)) }
                             td class="number" { (count(cohort.unsubscribed)) }
                             td class="words" { details { summary { "read" span class="unseen" { " about " (shown(&cohort.name)) } } (cohort.sentence) } }

@@ -137,7 +137,7 @@ fn large() -> Tables {
         profile.texts(&["value"], |_, row| format!("{row} {}", "<".repeat(LONG))).counts(&["members"], |_, row| 1_000_000 + row as i64);
     let profile = profile.counts(&["members_known"], |_, _| 5_000_000).counts(&["others_known"], |_, _| 9_000_000);
     let profile = profile.counts(&["others"], |_, row| (51 - row as i64) * 100_000);
-    let profile = profile.ratios(&["member_share", "other_share"], 0.123_456_789).ratios(&["lift"], 6.789_012);
+    let profile = profile.ratios(&["member_share", "previous_share", "other_share"], 0.123_456_789).ratios(&["lift"], 6.789_012);
     tables.add(
         "attribute_profile",
         profile.ratios(&["lift_low"], 6.012_345).ratios(&["lift_high"], 7.012_345).ratios(&["q_value"], 0.001_234).frame(),
@@ -150,6 +150,7 @@ fn large() -> Tables {
             .ratios(&["cliffs_delta", "delta_low", "delta_high"], 0.567_89)
             .frame(),
     );
+    tables.add("unsubscribes", crate::analysis::Report::named("unsubscribes").unwrap().table.empty());
     tables.add("followed", crate::steps::FOLLOWED.empty());
     tables.add("overlap", pairs());
     tables.add("movement", ways());
