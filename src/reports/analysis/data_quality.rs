@@ -9,6 +9,9 @@ use crate::steps;
 use archive::table::{Column as Entry, Kind, Rows, Table};
 use domain::Basis;
 
+/// One conversation in so many may be begun by a contact that was not observed: more are a warning.
+const USUAL_SHARE: i64 = 100;
+
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "data_quality",
@@ -66,8 +69,10 @@ fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
     }
     let strangers = counts.get(&["opened_by_unknown_contact", "conversations"], "found")?;
     if strangers > 0 {
-        // If the population is not everyone, it is normal that contacts outside it open conversations.
-        let severity = if facts.population == PopulationKind::Everyone { "warning" } else { "info" };
+        // If the population is not everyone, it is normal that contacts outside it open conversations. In any month, some contacts are
+        // deleted or merged.
+        let is_usual = strangers * USUAL_SHARE <= counts.get(&["opened", "conversations"], "found")?;
+        let severity = if facts.population == PopulationKind::Everyone && !is_usual { "warning" } else { "info" };
         let detail = "conversations begun by a contact that was not observed: deleted, merged, outside the population, or of a list that did not all come";
         found.push(Found::new(severity, "opened_by_unknown_contact", "conversations", strangers, "0", detail));
     }

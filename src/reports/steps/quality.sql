@@ -13,6 +13,9 @@ late AS (
     JOIN late_contacts AS k ON k.contact_id = m.contact_id
     GROUP BY m.cohort_key
 ),
+opened_in_all AS (
+    SELECT COALESCE(CAST(SUM(o.conversations) AS BIGINT), CAST(0 AS BIGINT)) AS found FROM opened AS o
+),
 strangers AS (
     SELECT COALESCE(CAST(SUM(o.conversations) AS BIGINT), CAST(0 AS BIGINT)) AS found
     FROM opened AS o
@@ -35,6 +38,8 @@ kinds AS (
 SELECT 'created_after_month_end' AS check_name, l.subject, l.found FROM late AS l
 UNION ALL
 SELECT 'opened_by_unknown_contact' AS check_name, 'conversations' AS subject, s.found FROM strangers AS s
+UNION ALL
+SELECT 'opened' AS check_name, 'conversations' AS subject, a.found FROM opened_in_all AS a
 UNION ALL
 SELECT 'created_at_missing' AS check_name, 'contacts' AS subject, u.found FROM undated AS u
 UNION ALL

@@ -82,6 +82,26 @@ fn a_mixed_attribute_is_a_finding() {
 }
 
 #[test]
+fn conversations_of_unknown_contacts_are_a_warning_if_they_are_more_than_usual() {
+    let severity = |opened: &str, population: PopulationKind| {
+        let facts = Facts { population, ..facts("2026-03", vec![cohort("a", None)]) };
+        let given: Vec<(&'static Table, DataFrame)> = vec![
+            (&history::PROFILES, table("month:day cohort_key:text attribute:text value:text contacts:count numbers:count")),
+            (&archive::snapshot::MEMBERS, table("cohort_key:text contact_id:text")),
+            (&archive::snapshot::CONTACTS, table("contact_id:text created_at\n known 2026-01-01T00:00:00Z")),
+            (&steps::OPENED, table(&format!("contact_id:text conversations:count\n{opened}"))),
+        ];
+        let found = judge("data_quality", &[counted(&steps::QUALITY, given, &facts), history::COUNTS.empty()], &facts);
+        let found = only(&found, "check_name", "opened_by_unknown_contact");
+        (0..found.height()).map(|row| table::Rows(&found).text("severity", row).unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(severity("known 99\n unknown 1", PopulationKind::Everyone), ["info"]);
+    assert_eq!(severity("known 98\n unknown 1", PopulationKind::Everyone), ["warning"]);
+    assert_eq!(severity("known 1\n unknown 9", PopulationKind::Cohorts), ["info"]);
+    assert_eq!(severity("known 9", PopulationKind::Everyone), [""; 0]);
+}
+
+#[test]
 fn an_attribute_with_a_value_that_is_not_a_number_has_no_row() {
     // This is so even if another contact has the same characters as a number.
     assert_shows(&profile(&format!("{SEATS}\n 2026-03 '' seats lead many - 1")), "cohort_key attribute");
