@@ -119,7 +119,9 @@ describe("the demo's page", () => {
     const { page } = await opened(join(job, REPORT), { viewport: { width: 1440, height: 900 } });
     await drawAll(page);
     const tiles = await page.$$eval('.tile', (all) => all.map((tile) => [tile.querySelector('dt').textContent, tile.querySelector('strong').textContent]));
-    assert.deepEqual(tiles.map(([name]) => name), ['People in a cohort', 'Joined any cohort', 'Left all cohorts', 'Cohorts that grew', 'Unsubscribed from e-mails']);
+    assert.deepEqual(tiles.map(([name]) => name), [
+      'People in at least one cohort', 'Joined: in no cohort before', 'Left: in no cohort now', 'Cohorts that grew', 'Newly unsubscribed from all e-mails',
+    ]);
     for (const [name, figure] of tiles) assert.match(figure, /^[\d,]+$/, name);
     const bottom = await page.$eval('.tiles', (tiles) => tiles.getBoundingClientRect().bottom);
     assert.ok(bottom < 450, `the figures of the month end at ${bottom}`);

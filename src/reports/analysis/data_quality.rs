@@ -73,7 +73,7 @@ fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
         // deleted or merged.
         let is_usual = strangers * USUAL_SHARE <= counts.get(&["opened", "conversations"], "found")?;
         let severity = if facts.population == PopulationKind::Everyone && !is_usual { "warning" } else { "info" };
-        let detail = "conversations begun by a contact that was not observed: deleted, merged, outside the population, or of a list that did not all come";
+        let detail = "conversations that were begun by contacts who are not among those observed (deleted, merged or outside the population): they count for no cohort";
         found.push(Found::new(severity, "opened_by_unknown_contact", "conversations", strangers, "0", detail));
     }
     let undated = counts.get(&["created_at_missing", "contacts"], "found")?;

@@ -8,7 +8,9 @@ use polars::prelude::PolarsResult;
 use serde::Serialize;
 
 use super::odd::odd;
-use super::words::{NAME_LENGTH, attribute_name, decimal, grouped, metric_name, number_word, one_line, percent, plain, shortened};
+use super::words::{
+    NAME_LENGTH, attribute_name, decimal, grouped, metric_name, month_name, number_word, one_line, percent, plain, shortened,
+};
 use super::{CohortDigest, Tables};
 use crate::analysis::{InCommon, NumberApart, in_common, numbers_apart};
 use archive::table::Rows;
@@ -23,6 +25,8 @@ const LARGE_RATE: f64 = 0.1;
 /// Such a cohort is mentioned only if its number of members changed by at least this.
 const LARGE_CHANGE: i64 = 10;
 
+/// A cohort is back to its usual size if it is off by at most one in so many of those who came or left.
+const BACK_WITHIN: i64 = 4;
 /// Members who left a subscription are mentioned only if they are at least this share of all, and at least [`LARGE_CHANGE`].
 const LARGE_OPT_OUT: f64 = 0.05;
 
@@ -47,6 +51,25 @@ pub(super) struct Month<'a> {
 impl Month<'_> {
     fn members_in(&self, cohort_key: &str, month: domain::Month) -> Option<i64> {
         self.members.get(cohort_key)?.get(&month.first_day()).copied()
+    }
+
+    /// The sentence for a cohort that has about the size of two months ago: not this month is odd, but the one before. `None` for others.
+    fn back_to_usual(&self, cohort: &CohortDigest) -> Option<String> {
+        let (last, earlier) = (self.month.previous(), self.month.previous().previous());
+        let (was, usual) = (self.members_in(&cohort.cohort_key, last)?, self.members_in(&cohort.cohort_key, earlier)?);
+        let (jump, change) = (was - usual, cohort.members - was);
+        let is_back = jump.signum() == -change.signum() && (cohort.members - usual).abs() * BACK_WITHIN <= change.abs();
+        is_back.then(|| {
+            format!(
+                "{} is back to {} members, after {} in {} and {} in {}.",
+                shortened(&cohort.name, NAME_LENGTH),
+                grouped(cohort.members),
+                grouped(was),
+                month_name(last),
+                grouped(usual),
+                month_name(earlier)
+            )
+        })
     }
 
     /// The months of a metric's trend, in words.
@@ -130,7 +153,7 @@ pub(super) fn headlines(notable: &[Notable], most: usize) -> Vec<&Notable> {
 
 pub(super) fn notable(month: &Month<'_>, tables: &Tables) -> PolarsResult<Vec<Notable>> {
     let trends = tables.named("cohort_trends")?;
-    let large = large_changes(month.cohorts);
+    let large = large_changes(month);
     let odd = odd_values(trends, &large)?;
     let common = in_common(tables.named("attribute_profile")?.0)?;
     let numbers = numbers_apart(tables.named("numeric_profile")?.0)?;
@@ -158,9 +181,9 @@ fn name(rows: Rows<'_>, column: &str, row: usize) -> PolarsResult<String> {
 }
 
 /// Cohorts that grew or shrank much, relative to their size.
-fn large_changes(cohorts: &[CohortDigest]) -> Vec<Notable> {
+fn large_changes(month: &Month<'_>) -> Vec<Notable> {
     let mut sentences = Vec::new();
-    for cohort in cohorts {
+    for cohort in month.cohorts {
         let (Some(joined), Some(departed), Some(rate)) = (cohort.joined, cohort.departed, cohort.growth_rate) else { continue };
         let change = joined - departed;
         if rate.abs() < LARGE_RATE || change.abs() < LARGE_CHANGE {
@@ -178,6 +201,7 @@ fn large_changes(cohorts: &[CohortDigest]) -> Vec<Notable> {
                 at.format("%Y-%m-%d")
             ))
         );
+        let text = month.back_to_usual(cohort).unwrap_or(text);
         sentences.push(Notable {
             kind: NotableKind::LargeChange,
             cohort_key: cohort.cohort_key.clone(),
@@ -214,7 +238,7 @@ fn opt_outs(month: &Month<'_>, tables: &Tables) -> PolarsResult<Vec<Notable>> {
         }
         let (name, earlier) = (name(rows, "subscription_name", row)?, before(cohort_key, subscription)?);
         let text = format!(
-            "{}: {} of {} members left {name} ({}){}.",
+            "{}: {} of {} members unsubscribed from {name} ({}){}.",
             short(rows.text("cohort_name", row)?),
             grouped(left),
             grouped(members),
@@ -229,7 +253,7 @@ fn opt_outs(month: &Month<'_>, tables: &Tables) -> PolarsResult<Vec<Notable>> {
             value: Some(left as f64),
             expected: earlier.map(|earlier| earlier as f64),
             sentence: text,
-            weight: share,
+            weight: left as f64,
         });
     }
     Ok(sentences)

@@ -294,6 +294,23 @@ fn a_subscription_that_many_members_left_is_mentioned() {
     ];
     tables.add("opt_outs", before.unwrap());
     let digest = Digest::of("2026-10".parse().unwrap(), &tables).unwrap();
-    assert_eq!(sentences(&digest), ["VIP: 10 of 200 members left News (5.0 %); 3 the month before."]);
+    assert_eq!(sentences(&digest), ["VIP: 10 of 200 members unsubscribed from News (5.0 %); 3 the month before."]);
     assert_eq!((digest.notable[0].value, digest.notable[0].expected), (Some(10.0), Some(3.0)));
+}
+
+#[test]
+fn a_cohort_that_is_back_to_its_usual_size_says_so() {
+    let of = |members: [i64; 3]| {
+        let months: Vec<(&str, i64)> = ["2026-08", "2026-09", "2026-10"].into_iter().zip(members).collect();
+        let departed = members[1].max(members[2]) - members[2];
+        let rate = (members[2] - members[1]) as f64 / members[1] as f64;
+        let mut tables = tables(&months, "month_end", Some(departed), Some(rate));
+        tables.add("attribute_profile", profile(members[2]).head(Some(0)));
+        Digest::of("2026-10".parse().unwrap(), &tables).unwrap().notable.remove(0).sentence
+    };
+    assert_eq!(of([27, 237, 28]), "VIP  [1m is back to 28 members, after 237 in September 2026 and 27 in August 2026.");
+    assert_eq!(of([200, 20, 170]), "VIP  [1m is back to 170 members, after 20 in September 2026 and 200 in August 2026.");
+    // Half of them stayed away, or it fell twice.
+    assert_eq!(of([200, 20, 110]), "VIP  [1m grew by 450.0 %, from 20 members to 110.");
+    assert_eq!(of([300, 200, 100]), "VIP  [1m shrank by 50.0 %, from 200 members to 100.");
 }

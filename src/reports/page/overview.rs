@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::figure::{framed, hundredths};
 use super::trend_line::{pair, trend_line};
 use super::{count, shown};
-use crate::digest::{CohortDigest, Digest, Notable, NotableKind, decimal, grouped, metric_name, month_name, percent};
+use crate::digest::{CohortDigest, Digest, Notable, NotableKind, decimal, grouped, metric_name, month_name, percent, plain};
 use domain::Month;
 
 /// The maximum number of cohorts that get a line of the table. With more, the page would be too large to mail.
@@ -23,7 +23,7 @@ pub(super) fn tiles(digest: &Digest) -> Markup {
         section aria-labelledby="headline" {
             h2 id="headline" class="unseen" { "The month in figures" }
             dl class="tiles" {
-                (tile("stayed", "People in a cohort", &grouped(all.followed), &match compared {
+                (tile("stayed", "People in at least one cohort", &grouped(all.followed), &match compared {
                     Some(_) if all.first_seen == 0 && before > 0 => {
                         let change = all.followed - before;
                         format!("{} ({} %) since {month}", signed(change), signed_share(change as f64 / before as f64))
@@ -32,16 +32,25 @@ pub(super) fn tiles(digest: &Digest) -> Markup {
                     None => "everyone counts once".to_string(),
                 }))
                 @if compared.is_some() {
-                    (tile("joined", "Joined any cohort", &grouped(all.joined), &format!("were in none in {month}")))
-                    (tile("left", "Left all cohorts", &grouped(all.departed), &format!("were in one or more in {month}")))
+                    (tile("joined", "Joined: in no cohort before", &grouped(all.joined), &format!("since {month}")))
+                    (tile("left", "Left: in no cohort now", &grouped(all.departed), &format!("since {month}")))
                 }
                 @if known > 0 {
-                    (tile("", "Cohorts that grew", &grew.to_string(), &format!("{shrank} shrank, {} stayed as they were", known - grew - shrank)))
+                    (tile("", "Cohorts that grew", &grew.to_string(), &match known - grew - shrank {
+                        0 => format!("{shrank} shrank"),
+                        same => format!("{shrank} shrank, {same} stayed as they were"),
+                    }))
                 }
-                (tile("left", "Unsubscribed from e-mails", &grouped(all.unsubscribed), &match compared {
-                    Some(_) => format!("{} of them since {month}", grouped(all.newly_unsubscribed)),
-                    None => format!("of {}", grouped(all.followed)),
-                }))
+                @if compared.is_some() {
+                    (tile(
+                        "left",
+                        "Newly unsubscribed from all e-mails",
+                        &grouped(all.newly_unsubscribed),
+                        &format!("since {month}; {} in all", grouped(all.unsubscribed)),
+                    ))
+                } @else {
+                    (tile("left", "Unsubscribed from all e-mails", &grouped(all.unsubscribed), &format!("of {}", grouped(all.followed))))
+                }
             }
         }
     }
@@ -115,13 +124,24 @@ fn name(digest: &Digest, notable: &Notable) -> String {
 
 /// The months of the metric; for what is compared with others, both values.
 fn drawing(notable: &Notable, series: &[Option<f64>]) -> Markup {
-    let text = |value: f64| if notable.kind == NotableKind::InCommon { percent(value) } else { grouped(value.round() as i64) };
-    match (notable.kind, notable.value, notable.expected) {
-        (
-            NotableKind::OptOuts | NotableKind::NewerEntrants | NotableKind::InCommon | NotableKind::NumberApart,
-            Some(value),
-            Some(expected),
-        ) => pair([value, expected], &format!("{} against {}", text(value), text(expected))),
+    let names = match notable.kind {
+        NotableKind::OptOuts => Some(["now", "the month before"]),
+        NotableKind::NewerEntrants => Some(["left", "expected"]),
+        NotableKind::InCommon => Some(["of members", "of others"]),
+        NotableKind::NumberApart => Some(["median of members", "of others"]),
+        NotableKind::LargeChange | NotableKind::Unexpected | NotableKind::Trend => None,
+    };
+    let text = |value: f64| match notable.kind {
+        NotableKind::InCommon => percent(value),
+        NotableKind::NumberApart => plain(value),
+        _ => grouped(value.round() as i64),
+    };
+    match (names, notable.value, notable.expected) {
+        (Some([name, other]), Some(value), Some(expected)) => {
+            let texts = [format!("{} {name}", text(value)), format!("{} {other}", text(expected))];
+            let meaning = if matches!(notable.kind, NotableKind::OptOuts | NotableKind::NewerEntrants) { "left" } else { "other" };
+            pair([value, expected], &texts, meaning)
+        }
         _ => trend_line(series, &format!("{} over {} months", metric_name(&notable.metric), series.len())),
     }
 }

@@ -7,6 +7,9 @@ const WIDTH: f64 = 96.0;
 const HEIGHT: f64 = 24.0;
 /// Margin for the width of the line and its last dot.
 const MARGIN: f64 = 3.0;
+/// The size of two bars with their texts.
+const PAIR_WIDTH: f64 = 260.0;
+const PAIR_HEIGHT: f64 = 29.0;
 
 /// Draws the values, beginning with the first known value. Empty if fewer than two are known. A missing value is a gap.
 pub(super) fn trend_line(values: &[Option<f64>], label: &str) -> Markup {
@@ -47,14 +50,17 @@ pub(super) fn trend_line(values: &[Option<f64>], label: &str) -> Markup {
     }
 }
 
-/// Draws two values as bars from zero, the first one in colour.
-pub(super) fn pair(values: [f64; 2], label: &str) -> Markup {
+/// Draws two values as bars from zero with a text behind each, the first one in the colour of `meaning`.
+pub(super) fn pair(values: [f64; 2], texts: &[String; 2], meaning: &str) -> Markup {
     let most = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
     let width = |value: f64| if most > 0.0 { (WIDTH * value.abs() / most).max(1.0) } else { 1.0 };
     html! {
-        svg class="pair" viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) width=(WIDTH) height=(HEIGHT) role="img" aria-label=(label) {
-            @for (y, value) in [2.0, 13.0].into_iter().zip(values) {
-                rect x="0" y=(y) width=(format!("{:.1}", width(value))) height="9" {}
+        svg class=(format!("pair {meaning}")) viewBox=(format!("0 0 {PAIR_WIDTH} {PAIR_HEIGHT}")) width=(PAIR_WIDTH) height=(PAIR_HEIGHT)
+            role="img" aria-label=(texts.join(", "))
+        {
+            @for ((y, value), text) in [1.0, 16.0].into_iter().zip(values).zip(texts) {
+                rect x="0" y=(y) width=(format!("{:.1}", width(value))) height="12" {}
+                text x=(format!("{:.1}", width(value) + 5.0)) y=(y + 10.0) { (text) }
             }
         }
     }
@@ -76,8 +82,10 @@ mod tests {
 
     #[test]
     fn two_values_are_bars_from_zero() {
-        let drawn = pair([0.5, 0.1], "50 % against 10 %").into_string();
+        let texts = ["50 % members".to_string(), "10 % others".to_string()];
+        let drawn = pair([0.5, 0.1], &texts, "other").into_string();
         assert!(drawn.contains(r#"width="96.0""#) && drawn.contains(r#"width="19.2""#), "{drawn}");
-        assert!(pair([0.0, 0.0], "").into_string().contains(r#"width="1.0""#));
+        assert!(drawn.contains(">10 % others<") && drawn.contains(r#"aria-label="50 % members, 10 % others""#), "{drawn}");
+        assert!(pair([0.0, 0.0], &texts, "other").into_string().contains(r#"width="1.0""#));
     }
 }
