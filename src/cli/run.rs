@@ -127,6 +127,13 @@ fn report(archive: &Archive, settings: &Settings, outcome: RunOutcome, snapshot_
     {
         text.push_str("its history or reports were missing or stale, and were rebuilt from the snapshot\n");
     }
+    let lacking = job::lacking_formats(archive, settings, month);
+    if !lacking.is_empty() && !snapshot_only {
+        text.push_str(&format!(
+            "its reports were not written as {}: `cohorts report --all` writes those of every month\n",
+            lacking.join(", ")
+        ));
+    }
     warn_of_missed(&outcome.missed);
     if !outcome.incomplete.is_empty() && matches!(outcome.published, Published::Before(_)) {
         tracing::warn!("the published snapshot of {month} is incomplete ({}); --replace fetches it again", outcome.incomplete.join(", "));

@@ -55,7 +55,7 @@ pub use forget::{Forgotten, Person, forget};
 pub use observed::{Observed, ObservedCohort, observed};
 pub use partitioning::{SubRange, merge, pages, rows_per_partition, split};
 pub use plan::{Plan, similar_attribute, unknown_attributes};
-pub use refresh::{Rebuilt, Refreshed, Scope as RefreshScope, cohort_facts, engine_script, refresh};
+pub use refresh::{Rebuilt, Refreshed, Scope as RefreshScope, cohort_facts, engine_script, lacking_formats, refresh};
 pub use resolve::{Unresolved, Why, resolve};
 pub use run::{ApplyTags, Published, RunOptions, RunOutcome, dry_run, run};
 pub use scope::Scope;

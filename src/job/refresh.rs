@@ -406,6 +406,14 @@ fn build_reports(
     Ok(digest)
 }
 
+/// The formats that the job wants and that the published reports of a month lack: they were built before the job named them. Unknown, and
+/// then empty, if the manifest of the reports cannot be read.
+pub fn lacking_formats(archive: &Archive, settings: &Settings, month: Month) -> Vec<&'static str> {
+    let files = report::published_files(archive, month).unwrap_or_default();
+    let is_lacking = |format: &&Format| !files.is_empty() && !files.iter().any(|file| format.is_of(file));
+    settings.output.formats.iter().filter(is_lacking).map(|format| format.as_str()).collect()
+}
+
 /// The facts about a cohort in a month that the reports need.
 pub fn cohort_facts(cohort: &CohortMonth) -> CohortFacts {
     let (kind, id) = cohort.cohort_key.split_once(':').unwrap_or_default();

@@ -87,6 +87,16 @@ pub fn standing(archive: &Archive, month: Month, source: &ReportSource, reads_al
     Ok(if problems.is_empty() { Standing::Current } else { Standing::Damaged(problems) })
 }
 
+/// The files of a month's published reports. Empty if there are none.
+///
+/// # Errors
+/// When their manifest cannot be read.
+pub fn published_files(archive: &Archive, month: Month) -> Result<Vec<String>, Damage> {
+    let Some(read) = archive.manifest(Section::Reports, month)? else { return Ok(Vec::new()) };
+    let manifest = read.parse_known::<ReportManifest>()?;
+    Ok(manifest.map_or(Vec::new(), |manifest| manifest.files.into_iter().map(|file| file.path).collect()))
+}
+
 /// Writes one month's reports, one table at a time.
 #[derive(Debug)]
 pub struct ReportWriter<'a> {

@@ -42,8 +42,9 @@ const FLAG_LENGTH: usize = 6;
 /// # Errors
 /// When a table or a column is missing.
 pub fn workbook(about: &About, digest: &Digest, tables: &Tables) -> PolarsResult<Vec<u8>> {
-    let reports = REPORTS.iter().filter_map(|report| Some((&report.table, tables.named(report.table.name).ok()?.0)));
-    let (shown, left_out): (Vec<_>, Vec<_>) = reports.partition(|(_, rows)| rows.height() <= ROWS_MAX);
+    let reports = REPORTS.iter().filter(|report| !report.is_per_member());
+    let reports = reports.map(|report| Ok((&report.table, tables.named(report.table.name)?.0))).collect::<PolarsResult<Vec<_>>>()?;
+    let (shown, left_out): (Vec<_>, Vec<_>) = reports.into_iter().partition(|(_, rows)| rows.height() <= ROWS_MAX);
     let left_out: Vec<&str> = left_out.iter().map(|(table, _)| table.name).collect();
     made(about, digest, &shown, &left_out).map_err(|error| polars_err!(ComputeError: "the workbook: {error}"))
 }

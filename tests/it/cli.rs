@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::month_end::REPORTS;
 use crate::support::fixture::{self, MONTHS, four_months, one_month, plain_job};
 use crate::support::job::{Place, small_job, texts};
-use crate::support::program::{Finished, cohorts, run};
+use crate::support::program::{Finished, cohorts, on, run};
 use crate::support::scripted::Scripted;
 use crate::support::simulator::Simulator;
 use crate::support::tree::{Tree, check_same, published, tree, with_hash};
@@ -403,6 +404,21 @@ fn only_the_formats_that_are_asked_for_are_written() {
         assert_eq!(names, expected);
         assert!(finished.stdout.contains("2026-07 published"), "{}", finished.stdout);
     }
+}
+
+#[test]
+fn a_format_that_was_added_later_is_missed_until_it_is_written() {
+    let simulator = Simulator::at(JULY.as_of, &[]);
+    let place = Place::new();
+    let with = |formats: &str| place.job(&small_job().with_section(format!("[output]\nformats = {formats}")), &simulator.base_url);
+    let observed = |file: &Path| run(file, &["--as-of", JULY.as_of]).succeed().stdout;
+    assert!(!observed(&with("[\"parquet\"]")).contains("not written"));
+    let file = with("[\"parquet\", \"csv\", \"xlsx\"]");
+    let said = observed(&file);
+    assert!(said.contains("its reports were not written as csv, xlsx: `cohorts report --all`"), "{said}");
+    on(&file, "report", &["--all"]).succeed();
+    assert!(place.reports("2026-07").join("report.xlsx").exists());
+    assert!(!observed(&file).contains("not written"));
 }
 
 #[test]

@@ -123,9 +123,9 @@ fn it_gets_a_message_for_people() {
     // What stands out is what the terminal says.
     let headlines: Vec<&str> =
         finished.stdout.lines().skip_while(|line| *line != "what stands out").skip(1).take_while(|line| !line.is_empty()).collect();
-    let told = message["text"].as_str().unwrap();
+    let whole = message["text"].as_str().unwrap();
     for headline in headlines {
-        assert!(told.contains(headline.trim()), "{headline}: {told}");
+        assert!(whole.contains(headline.trim()), "{headline}: {whole}");
     }
     // Nobody is named: no member of the cohort is in the message.
     for member in place.report("2026-07", "members").rows_by_name() {

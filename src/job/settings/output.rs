@@ -30,6 +30,18 @@ pub enum Format {
     Xlsx,
 }
 
+impl Format {
+    /// The word for it in a job file.
+    pub fn as_str(self) -> &'static str {
+        FORMATS.iter().find(|(_, format)| *format == self).map_or("", |(word, _)| word)
+    }
+
+    /// Whether a file of the reports is of this format.
+    pub fn is_of(self, file: &str) -> bool {
+        file.rsplit_once('.').is_some_and(|(_, ending)| ending == self.as_str())
+    }
+}
+
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("output.dir", |all| all.output.dir.to_string()),
     Setting::new("output.work_dir", |all| path(all.output.work_dir.as_deref())),

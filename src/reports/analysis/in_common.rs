@@ -174,6 +174,7 @@ mod tests {
             "members" => [50_i64, 50, 40, 30, 4, 26],
             "members_known" => [50_i64, 50, 100, 100, 100, 100],
             "member_share" => [1.0, 0.5, 0.4, 0.3, 0.04, 0.26],
+            "previous_share" => [None, None, Some(0.35), None, None, None],
             "others" => [500_i64, 500, 100, 70, 1, 829],
             "others_known" => [500_i64, 500, 1_000, 1_000, 1_000, 1_000],
             "other_share" => [1.0, 0.5, 0.1, 0.07, 0.001, 0.829],
@@ -184,6 +185,7 @@ mod tests {
         ];
         let found = in_common(&profile.unwrap()).unwrap();
         let [gold] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(gold.previous_share, Some(0.35));
         assert_eq!((gold.value.as_str(), gold.members, gold.of_members, gold.others, gold.of_others), ("gold", 40, 100, 100, 1_000));
         // 4 / exp(z(0.98) / z(0.975) * ln(4 / 3)), with z(0.98) = 2.0537489106 and z(0.975) = 1.9599639845.
         assert!((gold.strength - 4.0 / (2.053_748_910_6 / 1.959_963_984_5 * (4.0_f64 / 3.0).ln()).exp()).abs() < 1e-6, "{gold:?}");
@@ -199,6 +201,7 @@ mod tests {
             "members" => [40_i64, 20, 40],
             "members_known" => [100_i64; 3],
             "member_share" => [0.4, 0.2, 0.4],
+            "previous_share" => [0.4, 0.2, 0.4],
             "others" => [100_i64, 10, 200],
             "others_known" => [1_000_i64; 3],
             "other_share" => [0.1, 0.01, 0.2],
