@@ -3,9 +3,10 @@
 
 use std::error::Error;
 use std::fs;
+use std::io::{self, Write};
 use std::time::Instant;
 
-use polars::prelude::{Column, DataFrame, IntoColumn};
+use polars::prelude::{Column, DataFrame, IntoColumn, PolarsResult};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -37,7 +38,7 @@ fn rows(report: &str) -> Option<usize> {
     })
 }
 
-fn invented(table: &Table, rows: usize, random: &mut ChaCha8Rng) -> DataFrame {
+fn invented(table: &Table, rows: usize, random: &mut ChaCha8Rng) -> PolarsResult<DataFrame> {
     let columns = table.columns.iter().map(|column| {
         let name = column.name.into();
         match column.kind {
@@ -54,7 +55,7 @@ fn invented(table: &Table, rows: usize, random: &mut ChaCha8Rng) -> DataFrame {
             }
         }
     });
-    DataFrame::new(rows, columns.collect()).expect("columns of one length")
+    DataFrame::new(rows, columns.collect())
 }
 
 fn month() -> Month {
@@ -65,14 +66,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let mut tables = Tables::default();
-    let frames: Vec<(&'static Table, DataFrame)> =
-        REPORTS.iter().filter_map(|report| Some((&report.table, invented(&report.table, rows(report.table.name)?, &mut random)))).collect();
-    println!("{} rows in {} reports", frames.iter().map(|(_, frame)| frame.height()).sum::<usize>(), frames.len());
+    let mut frames: Vec<(&'static Table, DataFrame)> = Vec::new();
+    for report in REPORTS {
+        if let Some(rows) = rows(report.table.name) {
+            frames.push((&report.table, invented(&report.table, rows, &mut random)?));
+        }
+    }
+    let mut out = io::stdout();
+    writeln!(out, "{} rows in {} reports", frames.iter().map(|(_, frame)| frame.height()).sum::<usize>(), frames.len())?;
     let timed = |format: &str, write: &mut dyn FnMut() -> Result<u64, Box<dyn Error>>| -> Result<(), Box<dyn Error>> {
         let begun = Instant::now();
         let bytes = write()?;
-        println!("{format:8} {:6.1} MB in {:5.1} s", bytes as f64 / 1e6, begun.elapsed().as_secs_f64());
-        Ok(())
+        Ok(writeln!(io::stdout(), "{format:8} {:6.1} MB in {:5.1} s", bytes as f64 / 1e6, begun.elapsed().as_secs_f64())?)
     };
     timed("parquet", &mut || {
         let mut bytes = 0;
@@ -109,6 +114,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     let digest = Digest { month: month(), cohorts: Vec::new(), notable: Vec::new(), notices: Vec::new(), followed: Followed::default() };
     timed("xlsx", &mut || Ok(workbook(&about, &digest, &tables)?.len() as u64))?;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("peak memory unknown"));
-    Ok(())
+    Ok(writeln!(out, "{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("peak memory unknown"))?)
 }
