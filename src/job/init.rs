@@ -3,6 +3,7 @@
 use domain::{Group, GroupKind};
 
 use super::census::Count;
+use reports::digest::one_line;
 
 /// A group of the workspace that a job could observe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,9 +63,9 @@ fn list(key: &str, kind: GroupKind, chosen: &[&Choice], all: &[Choice]) -> Strin
         let Group { id, name, .. } = &choice.group;
         let size = choice.members.map_or(String::new(), |members| format!(", {members} members when this was written"));
         if is_named_by(&choice.group, all) {
-            format!("    {}, # id {}{size}\n", quoted(name), in_comment(id))
+            format!("    {}, # id {}{size}\n", quoted(name), one_line(id))
         } else {
-            format!("    {}, # {}{size}\n", quoted(&format!("id:{id}")), in_comment(name))
+            format!("    {}, # {}{size}\n", quoted(&format!("id:{id}")), one_line(name))
         }
     });
     format!("{key} = [\n{}]", lines.collect::<String>())
@@ -80,11 +81,6 @@ fn is_named_by(group: &Group, all: &[Choice]) -> bool {
 /// A text as TOML. The escapes of JSON are those of TOML, which also wants one for DEL.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
-}
-
-/// A text in a comment, which a line break would end.
-fn in_comment(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 #[cfg(test)]

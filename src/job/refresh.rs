@@ -395,12 +395,14 @@ fn build_reports(
         page.take(report, rows).map_err(of_engine)?;
     }
     let digest = Digest::of(month, &page.tables).map_err(unread)?;
-    let about = page.about(snapshot, month, &digest).map_err(unread)?;
-    if wants(Format::Html) {
-        writer.add_file(PAGE, page.html(&about, &digest).map_err(unread)?.as_bytes()).map_err(failed)?;
-    }
-    if wants(Format::Xlsx) {
-        writer.add_file(WORKBOOK, &workbook::workbook(&about, &digest, &page.tables).map_err(unread)?).map_err(failed)?;
+    if wants(Format::Html) || wants(Format::Xlsx) {
+        let about = page.about(snapshot, month, &digest).map_err(unread)?;
+        if wants(Format::Html) {
+            writer.add_file(PAGE, page.html(&about, &digest).map_err(unread)?.as_bytes()).map_err(failed)?;
+        }
+        if wants(Format::Xlsx) {
+            writer.add_file(WORKBOOK, &workbook::workbook(&about, &digest, &page.tables).map_err(unread)?).map_err(failed)?;
+        }
     }
     writer.commit(source).map_err(failed)?;
     Ok(digest)

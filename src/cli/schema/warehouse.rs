@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use archive::table::{Column, Kind, Table};
+use reports::digest::one_line;
 
 /// Where the reports of a job are.
 pub(super) struct Reports {
@@ -101,13 +102,15 @@ pub(super) fn odcs<'a>(reports: &Reports, tables: impl Iterator<Item = &'a Table
     lines.add(0, "servers:");
     lines.add(1, "- server: \"reports\"");
     let place = reports.files("{model}");
-    if place.starts_with("s3://") {
-        lines.add(2, "type: \"s3\"");
-        lines.add(2, format!("location: {}", quoted(&place)));
-    } else {
-        lines.add(2, "type: \"local\"");
-        lines.add(2, format!("path: {}", quoted(&place)));
-    }
+    // The standard has no type for Google's buckets.
+    let (kind, key) = match place.split_once("://") {
+        Some(("s3", _)) => ("s3", "location"),
+        Some(("az", _)) => ("azure", "location"),
+        Some(_) => ("custom", "location"),
+        None => ("local", "path"),
+    };
+    lines.add(2, format!("type: {}", quoted(kind)));
+    lines.add(2, format!("{key}: {}", quoted(&place)));
     lines.add(2, "format: \"parquet\"");
     lines.add(0, "schema:");
     for table in tables {
@@ -198,6 +201,36 @@ fn logical_type(kind: Kind) -> &'static str {
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.replace(['\n', '\r'], " ")
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reports::analysis::Report;
+
+    fn of(place: &str, print: fn(&Reports, std::iter::Once<&'static Table>) -> String) -> String {
+        let reports = Reports { job: "a \"b\"\n\u{85}".to_string(), place: place.to_string() };
+        print(&reports, std::iter::once(&Report::named("movement").unwrap().table))
+    }
+
+    #[test]
+    fn a_place_is_read_as_it_is_by_each_tool() {
+        let views = of("/srv/it's", duckdb);
+        assert!(views.contains("read_parquet('/srv/it''s/*/movement.parquet', "), "{views}");
+        assert!(views.starts_with("-- The reports of the job a \"b\"  , all months."), "{views}");
+        let sources = of("/srv/{a}", dbt);
+        assert!(sources.contains("\"read_parquet('/srv/{{ '{{' }}a{{ '}}' }}/*/{name}.parquet', "), "{sources}");
+        assert!(sources.contains(r#"- name: "a \"b\"\n\u0085""#), "{sources}");
+    }
+
+    #[test]
+    fn a_contract_names_the_kind_of_store() {
+        for (place, server) in [
+            ("/srv/x", "type: \"local\"\n    path: \"/srv/x/*/{model}.parquet\""),
+            ("s3://b/x", "type: \"s3\"\n    location: \"s3://b/x/*/{model}.parquet\""),
+            ("az://c/x", "type: \"azure\"\n    location: \"az://c/x/*/{model}.parquet\""),
+            ("gs://b/x", "type: \"custom\"\n    location: \"gs://b/x/*/{model}.parquet\""),
+        ] {
+            let contract = of(place, odcs);
+            assert!(contract.contains(server), "{contract}");
+        }
+    }
 }

@@ -59,7 +59,7 @@ pub(super) fn too_long_for_xlsx(report: &str, rows: u64) -> Found {
         subject: report.to_string(),
         value: Some(rows.to_string()),
         expected: Some(ROWS_MAX.to_string()),
-        detail: "has no sheet in `report.xlsx`, because it has more rows than people read there; the Parquet file has them".to_string(),
+        detail: "has no sheet in `report.xlsx`, because it has more rows than people read there; the Parquet and CSV files have them, if `output.formats` names these".to_string(),
     }
 }
 

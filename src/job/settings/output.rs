@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::setting::{Findings, Setting, list, path, word};
+use super::setting::{Findings, Setting, list, path};
 use archive::store::Location;
 
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("output.dir", |all| all.output.dir.to_string()),
     Setting::new("output.work_dir", |all| path(all.output.work_dir.as_deref())),
     Setting::new("output.cache_max_bytes", |all| all.output.cache_max_bytes.to_string()),
-    Setting::new("output.formats", |all| list(all.output.formats.iter().map(|format| word(format, &FORMATS)))),
+    Setting::new("output.formats", |all| list(all.output.formats.iter().map(|format| format.as_str().to_string()))),
     Setting::new("output.csv_max_rows", |all| all.output.csv_max_rows.unwrap_or(NO_LIMIT).to_string()),
 ];
 

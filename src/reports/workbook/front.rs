@@ -71,7 +71,7 @@ pub(super) fn write(sheet: &mut Worksheet, styles: &Styles, about: &About, diges
     let row = cohorts(sheet, styles, digest, row)?;
     let mut texts = Texts { sheet, styles, row: row + 1 };
     for report in left_out {
-        texts.sentence(&format!("The report {report} has no sheet: it has more rows than people read here. The Parquet file has them."))?;
+        texts.sentence(&format!("The report {report} has no sheet: it has more rows than people read here. See data_quality."))?;
     }
     texts.sentence("Each of the other sheets is a report. A note on the head of each column says what it holds.")
 }
