@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use serde_json::Value;
 
 use crate::month_end::check_flows;
 use crate::support::job::{Job, Place, texts};
 use crate::support::oracle::Oracle;
-use crate::support::program::run;
+use crate::support::program::{observe, run};
 use crate::support::tables::check_rows;
 use crate::support::truth::{AUGUST, Cohort, JULY, JUNE, Month, SEPTEMBER, Truth, instant};
 use crate::support::workspace::{Workspace, contact, contact_id, plainly};
@@ -48,13 +47,13 @@ fn deals() -> impl Strategy<Value = Deal> {
 }
 
 impl Deal {
-    fn deal(&self, rows: Vec<Value>) -> (Vec<Vec<Value>>, Option<usize>) {
-        let total = rows.len();
-        let mut rest = rows.into_iter();
-        let mut pages: Vec<Vec<Value>> = self.sizes.iter().map(|size| rest.by_ref().take(*size).collect()).collect();
+    fn deal(&self, ids: Vec<String>) -> (Vec<Vec<String>>, Option<usize>) {
+        let total = ids.len();
+        let mut rest = ids.into_iter();
+        let mut pages: Vec<Vec<String>> = self.sizes.iter().map(|size| rest.by_ref().take(*size).collect()).collect();
         pages.push(rest.collect());
         if self.repeats {
-            let lasts: Vec<Option<Value>> = pages.iter().map(|page| page.last().cloned()).collect();
+            let lasts: Vec<Option<String>> = pages.iter().map(|page| page.last().cloned()).collect();
             for (page, last) in pages.iter_mut().skip(1).zip(lasts) {
                 page.splice(0..0, last);
             }
@@ -75,14 +74,14 @@ fn every_contact_is_there_exactly_once_however_the_list_is_paged() {
             tags: [("5".to_string(), ("customers".to_string(), members.clone()))].into(),
             ..Workspace::default()
         };
-        let server = workspace.serve(move |stream, rows, per_page| match stream {
-            "population" => everyone.deal(rows),
-            "tag:5" => tag.deal(rows),
-            _ => plainly(stream, rows, per_page),
+        let server = workspace.serve(move |stream, ids, per_page| match stream {
+            "population" => everyone.deal(ids),
+            "tag:5" => tag.deal(ids),
+            _ => plainly(stream, ids, per_page),
         });
         let place = Place::new();
         let job = Job { tags: texts(&["customers"]), ..Job::empty() }.with_top("profile = []").with_top("conversations = false");
-        run(&place.job(&job, &server.base_url), &["--as-of", JULY.as_of]).succeed();
+        observe(&place.job(&job, &server.base_url), &["--as-of", JULY.as_of]).succeed();
         let found = place.snapshot_table("2026-07", "contacts").texts("contact_id");
         assert_eq!(found.len(), ids.len(), "each contact once");
         assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), ids);

@@ -21,8 +21,8 @@ pub(crate) struct Workspace {
     pub attributes: Vec<String>,
 }
 
-/// Splits the rows of a stream into pages, and gives the announced total.
-pub(crate) type Paginate = dyn Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync;
+/// Splits the contacts of a stream into pages, by their ids, and gives the announced total.
+pub(crate) type Paginate = dyn Fn(&str, Vec<String>, usize) -> (Vec<Vec<String>>, Option<usize>) + Send + Sync;
 
 /// Twenty-four hexadecimal digits, as Intercom's ids have.
 pub(crate) fn contact_id(number: usize) -> String {
@@ -35,15 +35,15 @@ pub(crate) fn contact(id: &str, created_at: i64) -> Value {
 }
 
 /// Full pages and the correct total.
-pub(crate) fn plainly(_stream: &str, rows: Vec<Value>, per_page: usize) -> (Vec<Vec<Value>>, Option<usize>) {
-    let total = rows.len();
-    (rows.chunks(per_page).map(<[Value]>::to_vec).collect(), Some(total))
+pub(crate) fn plainly(_stream: &str, ids: Vec<String>, per_page: usize) -> (Vec<Vec<String>>, Option<usize>) {
+    let total = ids.len();
+    (ids.chunks(per_page).map(<[String]>::to_vec).collect(), Some(total))
 }
 
 impl Workspace {
     pub(crate) fn serve(
         self,
-        paginate: impl Fn(&str, Vec<Value>, usize) -> (Vec<Vec<Value>>, Option<usize>) + Send + Sync + 'static,
+        paginate: impl Fn(&str, Vec<String>, usize) -> (Vec<Vec<String>>, Option<usize>) + Send + Sync + 'static,
     ) -> Scripted {
         let paginate: Arc<Paginate> = Arc::new(paginate);
         Scripted::new(move |request| self.answer(request, &paginate))
@@ -74,14 +74,14 @@ impl Workspace {
         let members = |group: Option<&(String, BTreeSet<String>)>| -> Vec<String> {
             group.map(|(_, members)| members.iter().cloned().collect()).unwrap_or_default()
         };
-        let ids: Vec<String> = match stream.split_once(':') {
+        let mut ids: Vec<String> = match stream.split_once(':') {
             Some(("tag", id)) => members(self.tags.get(id)),
             Some((_, id)) => members(self.segments.get(id)),
             None if stream == "population" => self.contacts.keys().cloned().collect(),
             None => Vec::new(),
         };
-        let rows: Vec<Value> = ids.iter().filter_map(|id| self.contacts.get(id).cloned()).collect();
-        let (pages, total) = paginate(stream, rows, request.per_page().unwrap() as usize);
+        ids.retain(|id| self.contacts.contains_key(id));
+        let (pages, total) = paginate(stream, ids, request.per_page().unwrap() as usize);
         let number: usize = request.cursor().map_or(0, |cursor| cursor.trim_start_matches("after-").parse().unwrap());
         let mut links = json!({"type": "pages", "page": number + 1, "per_page": request.per_page(), "total_pages": pages.len()});
         if number + 1 < pages.len() {
@@ -89,7 +89,7 @@ impl Workspace {
         }
         let key = if stream == "conversations" { "conversations" } else { "data" };
         let mut page = json!({"type": "list", "pages": links});
-        page[key] = pages.get(number).cloned().unwrap_or_default().into();
+        page[key] = pages.get(number).into_iter().flatten().map(|id| self.contacts[id].clone()).collect();
         if let Some(total) = total {
             page["total_count"] = total.into();
         }
