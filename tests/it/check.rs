@@ -12,7 +12,7 @@ use crate::support::fixture::{one_month, plain_job};
 use crate::support::job::{Job, Place, texts};
 use crate::support::program::{Finished, Program, cohorts, run};
 use crate::support::scripted::{Reply, Request, Scripted};
-use crate::support::simulator::Simulator;
+use crate::support::simulator::{RATE_LIMIT, Simulator};
 use crate::support::tree::{check_same, tree};
 use crate::support::truth::AUGUST;
 use crate::support::{TOKEN, side_by_side};
@@ -145,7 +145,8 @@ fn the_table_has_the_same_findings() {
     assert_eq!((text.code, text.stderr.as_str()), (Some(4), ""));
     for line in &found.lines {
         // What is left of the rate limit changes from one look to the next.
-        let detail = if line["subject"] == "rate limit" { "1667 requests" } else { line["detail"].as_str().unwrap() };
+        let limit = format!("{RATE_LIMIT} requests");
+        let detail = if line["subject"] == "rate limit" { &limit } else { line["detail"].as_str().unwrap() };
         let is_reported = |reported: &str| {
             let words = [line["level"].as_str().unwrap(), line["subject"].as_str().unwrap(), detail];
             words.iter().all(|word| reported.contains(word)) && line["hint"].as_str().is_none_or(|hint| reported.contains(hint))

@@ -68,7 +68,7 @@ fn partitions_of_seconds_bring_what_those_of_days_bring_and_need_no_time_zone() 
 
 #[test]
 fn a_second_in_which_many_were_imported_is_split_by_role_and_no_further() {
-    let simulator = Simulator::at(MONTH.as_of, &["--contacts", "1000", "--rate-limit", "100000", "--workspace-rate-limit", "100000"]);
+    let simulator = Simulator::at(MONTH.as_of, &["--contacts", "1000"]);
     let mut created: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     for contact in simulator.contacts() {
         created.entry(contact["created_at"].as_i64().unwrap()).or_default().push(contact["id"].as_str().unwrap().to_string());

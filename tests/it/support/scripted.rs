@@ -12,6 +12,9 @@ use tokio::runtime::Runtime;
 
 use super::http;
 
+/// The limit that a reply reports if the test sets none. Without one, the program spreads its requests over the window of a small limit.
+const RATE_LIMIT: (&str, &str) = ("X-RateLimit-Limit", "100000");
+
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub at: Instant,
@@ -179,7 +182,10 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answer: Ar
         // The closure may block: a proxy requests from the server behind it.
         let reply = tokio::task::spawn_blocking(move || answer(&request)).await;
         let sent = match reply {
-            Ok(Reply::Http { status, headers, body }) => {
+            Ok(Reply::Http { status, mut headers, body }) => {
+                if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(RATE_LIMIT.0)) {
+                    headers.push((RATE_LIMIT.0.into(), RATE_LIMIT.1.into()));
+                }
                 let mut head = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n", body.len());
                 for (name, value) in headers {
                     head.push_str(&format!("{name}: {value}\r\n"));

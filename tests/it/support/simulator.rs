@@ -12,6 +12,9 @@ use super::program::cohorts;
 /// The seed of every world of these tests, unless a test is about seeds.
 pub(crate) const SEED: &str = "7";
 
+/// Limits that no test reaches, unless a test is about limits: the program spreads its requests evenly over the window of a limit.
+pub(crate) const RATE_LIMIT: &str = "100000";
+
 /// A running simulator; killed when dropped.
 pub(crate) struct Simulator {
     child: Child,
@@ -32,7 +35,7 @@ impl Simulator {
         let program = cohorts(["simulate", "--port", "0", "--now", now]);
         let has = |name: &str| arguments.contains(&name);
         let mut defaults = Vec::new();
-        for (name, value) in [("--seed", SEED), ("--contacts", "300")] {
+        for (name, value) in [("--seed", SEED), ("--contacts", "300"), ("--rate-limit", RATE_LIMIT), ("--workspace-rate-limit", RATE_LIMIT)] {
             if !has(name) {
                 defaults.extend([name, value]);
             }
