@@ -11,6 +11,7 @@ use crate::support::program::ask;
 use crate::support::scripted::{Reply, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tables::{self, Table};
+use crate::support::temporary_folder;
 
 const NOW: &str = "2026-11-01T02:00:00Z";
 const VERSIONS: [&str; 2] = ["1.4", "2.14"];
@@ -29,7 +30,7 @@ fn key(simulator: &Simulator, name: &str) -> String {
 #[test]
 fn every_form_holds_every_member_once() {
     let simulator = Simulator::at(NOW, &["--contacts", "1500"]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     for version in VERSIONS {
         for name in ["segment:Active", "tag:newsletter, \"weekly\"", "segment:Leads to call", "tag:empty tag"] {
             let (_, plain) = name.split_once(':').unwrap();
@@ -122,7 +123,7 @@ fn a_group_is_named_by_name_id_or_key_and_a_wrong_name_is_reported() {
 #[test]
 fn a_file_that_cannot_be_written_is_refused_before_members_are_requested() {
     let simulator = Simulator::at(NOW, &[]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let to = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
     let members = |arguments: &[&str]| ask(&simulator.base_url, "2.14", ["members", "tag:VIP"]).arguments(arguments).finish();
     members(&["-o", &to("nowhere/x.csv")]).check_failure(2, &["nowhere/x.csv", "does not exist"]);
@@ -144,7 +145,7 @@ fn a_file_that_cannot_be_written_is_refused_before_members_are_requested() {
 #[test]
 fn an_incomplete_stream_is_reported_and_leaves_no_file() {
     let simulator = Simulator::at(NOW, &[]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let file = folder.path().join("members.csv");
     std::fs::write(&file, "what was there before").unwrap();
     // The second page of the search never comes, or comes as if it were the last.
@@ -176,7 +177,7 @@ fn the_instant_that_counts_as_now_is_for_this_machine_only() {
 #[test]
 fn standard_output_under_another_name_is_standard_output() {
     let simulator = Simulator::at(NOW, &[]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let path = folder.path().join("all.txt");
     std::fs::write(&path, "before\n").unwrap();
     for name in ["-", "/dev/stdout"] {

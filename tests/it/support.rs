@@ -13,10 +13,30 @@ pub(crate) mod tree;
 pub(crate) mod truth;
 pub(crate) mod workspace;
 
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 /// The token of all runs. It must not occur in anything that the program prints or writes.
 pub(crate) const TOKEN: &str = "tok3n-of-the-tests-dG9rM24";
+
+/// The memory file system of Linux, if it exists and has room. The program syncs all that it publishes, so on a disk the tests would mostly wait.
+static MEMORY: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+    let memory = Path::new("/dev/shm");
+    let free = rustix::fs::statvfs(memory).map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize));
+    let usable = free >= MEMORY_NEEDED && tempfile::tempfile_in(memory).is_ok();
+    usable.then(|| memory.to_path_buf())
+});
+
+/// Several times what the folders of all tests have at once.
+const MEMORY_NEEDED: u64 = 2 << 30;
+
+/// An empty folder. Deleted when dropped.
+pub(crate) fn temporary_folder() -> TempDir {
+    MEMORY.as_ref().map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap()
+}
 
 /// Waits until a condition is true. Polls it with a time limit.
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {

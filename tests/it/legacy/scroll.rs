@@ -11,7 +11,7 @@ use crate::support::scripted::{Reply, Request, Scripted, forward};
 use crate::support::simulator::Simulator;
 use crate::support::tree::{Tree, check_same, published, tables};
 use crate::support::truth::JULY;
-use crate::support::{TOKEN, http, side_by_side};
+use crate::support::{TOKEN, http, side_by_side, temporary_folder};
 
 /// The tag `bulk import`.
 const BULK: &str = "tag:1399001";
@@ -259,7 +259,7 @@ fn a_list_that_ends_at_the_cap_unannounced_is_read_from_the_scroll() {
 /// there once.
 #[test]
 fn a_listing_survives_a_scroll_that_restarts() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let file = folder.path().join("bulk.csv");
     for (arguments, is_file) in
         [(&["--format", "table"][..], false), (&["--format", "jsonl"], false), (&["-o", file.to_str().unwrap()], true)]

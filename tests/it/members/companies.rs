@@ -19,7 +19,7 @@ fn text(value: &Value) -> String {
 
 /// Gives the tag to the companies of these own IDs.
 fn tag(simulator: &Simulator, name: &str, own_ids: &[String]) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let path = folder.path().join("companies.csv");
     std::fs::write(&path, format!("company_id\n{}\n", own_ids.join("\n"))).unwrap();
     ask(&simulator.base_url, "2.14", ["tag", name, "--from", path.to_str().unwrap()]).succeed();
@@ -33,7 +33,7 @@ fn every_form_holds_every_company_of_a_group_once() {
     tag(&simulator, "customers", &tagged);
     let spenders = all.iter().filter(|company| company["monthly_spend"].as_u64().unwrap() >= 600);
     let spenders: Vec<String> = spenders.map(|company| text(&company["company_id"])).collect();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
     for (version, group, expected) in [
         ("1.4", "company-tag:customers", &tagged),
@@ -91,7 +91,7 @@ fn a_list_of_companies_that_ends_early_is_reported_and_leaves_no_file() {
     let simulator = Simulator::at(NOW, &[]);
     let tagged: Vec<String> = companies(&simulator).iter().map(|company| text(&company["company_id"])).take(45).collect();
     tag(&simulator, "customers", &tagged);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let file = folder.path().join("companies.csv");
     for (version, key) in [("1.4", "companies"), ("2.14", "data")] {
         // Beyond the limit of page numbers, or the page is empty though others are not.

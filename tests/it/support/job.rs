@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::tables::Table;
+use super::temporary_folder;
 
 /// The contents of a job file, without server and output folder.
 #[derive(Clone, Debug)]
@@ -68,7 +69,7 @@ pub(crate) const NAME: &str = "rehearsal";
 
 impl Place {
     pub(crate) fn new() -> Place {
-        let guard = tempfile::tempdir().unwrap();
+        let guard = temporary_folder();
         Place { folder: guard.path().to_path_buf(), _guard: Some(guard) }
     }
 

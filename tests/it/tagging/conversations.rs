@@ -85,7 +85,7 @@ fn a_file_names_conversations_and_a_dry_run_shows_the_calls() {
     let simulator = &people.simulator;
     let [one, two, ..] = &untagged(simulator)[..] else { panic!("too few conversations") };
     let user = &people.users[0].id;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let path = file(&folder, &format!("contact_id,Conversation ID\n,{one}\n{user},\n,{two}\n"));
     let server = Scripted::before(simulator.address(), |_| None);
     let arguments = ["tag", "VIP", "--from", path.to_str().unwrap(), "--admin-id", ADMIN];
