@@ -147,8 +147,7 @@ fn a_month_seen_in_time_needs_no_dates() {
 
 #[test]
 fn whoever_was_asked_about_is_not_asked_about_again_but_for_one_batch() {
-    let simulator =
-        Simulator::at(LATE, &["--contacts", "1500", "--big-tag", "1100"]);
+    let simulator = Simulator::at(LATE, &["--contacts", "1500", "--big-tag", "1100"]);
     let job = Job { tags: texts(&["bulk import", "value_lead"]), ..small_job() }.with_top(APPLIED_AT);
     let range = ("2026-08", "2026-09");
     let whole = Place::new();
@@ -214,8 +213,7 @@ fn what_was_answered_before_an_error_is_kept() {
 
 #[test]
 fn a_damaged_chunk_of_answers_is_asked_again_and_hides_no_others() {
-    let simulator =
-        Simulator::at(LATE, &["--contacts", "1500", "--big-tag", "1100"]);
+    let simulator = Simulator::at(LATE, &["--contacts", "1500", "--big-tag", "1100"]);
     let job = Job { tags: texts(&["bulk import"]), ..small_job() }.with_top(APPLIED_AT).with_intercom("give_up_after = \"1s\"");
     let range = ("2026-08", "2026-09");
     let whole = Place::new();

@@ -35,7 +35,8 @@ impl Simulator {
         let program = cohorts(["simulate", "--port", "0", "--now", now]);
         let has = |name: &str| arguments.contains(&name);
         let mut defaults = Vec::new();
-        for (name, value) in [("--seed", SEED), ("--contacts", "300"), ("--rate-limit", RATE_LIMIT), ("--workspace-rate-limit", RATE_LIMIT)] {
+        for (name, value) in [("--seed", SEED), ("--contacts", "300"), ("--rate-limit", RATE_LIMIT), ("--workspace-rate-limit", RATE_LIMIT)]
+        {
             if !has(name) {
                 defaults.extend([name, value]);
             }
