@@ -206,7 +206,7 @@ impl Polars {
         self.tables.get(name).ok_or_else(|| polars_err!(ComputeError: "there is no table `{name}`"))
     }
 
-    /// Makes a table known. Contacts are numbers.
+    /// Stores the rows as the table of this name, so that later steps can read them. Contacts are numbers in them, see [`ContactNumbers`].
     ///
     /// # Errors
     /// When the rows do not fit the table.

@@ -104,7 +104,7 @@ impl ListedFile {
         let file = self.path.rfind('/').map_or(0, |slash| slash + 1);
         let is_inserted = |part: &str| match &self.checksum {
             Checksum::Sha256(hash) => hash.get(..HASH_IN_NAME) == Some(part),
-            // The file was named before the bucket gave its checksum.
+            // The name has a hash, which cannot be compared with an ETag. So whatever looks like such a hash is one.
             Checksum::Etag(_) => part.len() == HASH_IN_NAME && part.bytes().all(|digit| digit.is_ascii_hexdigit()),
         };
         match self.path[file..].split('.').position(is_inserted) {

@@ -15,7 +15,10 @@ pub(super) async fn run(arguments: Copy, progress: &Progress) -> Result<u8, Fail
     let settings = run::load(&arguments.job.sources())?;
     let to = Location::parse(&arguments.to).map_err(|problem| Failure::usage(problem, "`--to` is like `output.dir`"))?;
     if is_at(&to, &settings.output.dir, &settings.job.name) {
-        return Err(Failure::usage("`--to` is where the job is", "name another folder or bucket"));
+        return Err(Failure::usage(
+            "`--to` is the place where the job already is: it cannot be copied onto itself",
+            "name another folder or bucket",
+        ));
     }
     let mut there = settings.clone();
     // Both have a folder for unfinished work.

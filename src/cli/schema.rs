@@ -154,18 +154,19 @@ fn as_json(listed: &Listed) -> serde_json::Value {
 const MERGED_CONTACTS: &str = "
 ## Merged contacts
 
-From API 2.16 on, a run asks what became of the members of the last month that are in no list any more (`snapshot/vanished`). Then, in all reports:
+From API 2.16 on, a run asks the API what happened to those members of the last month whom no list contains any more: deleted, or merged into another
+contact (`snapshot/vanished`). Below, the old contact was merged into the new contact, and p is the compared month. In all reports:
 
-- A member of a cohort in p who was merged into a contact that is a member now goes on as that one: retained, with its entry and its spell. It did not
-  depart, and the other did not join. `members` has one row, under the `contact_id` that goes on.
-- If both were members, they are one member from now on, with the earlier entry and the latest spell. So p is counted with the contacts of now:
-  `previous_members` = `retained` + `departed` counts the two as one, and may be less than `members` of p. `retention` and `membership_survival` count the
-  later of the two entries as no longer there.
-- A member who was merged into a contact that is no member departed, and is gone: `departed_merged`, in `movement` to `(gone)`.
-- Conversations that a merged contact opened count for the contact that goes on.
+- If the new contact is a member of the same cohort now, it takes over the membership of the old one: it is retained, with the old contact's entry and
+  spell. The old contact did not depart, and the new one did not join. `members` has one row, with the new `contact_id`.
+- If both were members before, they are one member from now on, with the earlier entry and the latest spell. So `previous_members` = `retained` +
+  `departed` counts them once, and may be less than `members` of p. `retention` and `membership_survival` count the one with the later entry as no
+  longer there.
+- If the new contact is not a member of the cohort, the old one departed, and is gone: it is counted in `departed_merged`, and in `movement` to `(gone)`.
+- Conversations that the old contact opened count for the new one.
 
-`departed_gone` = `departed_deleted` + `departed_merged`. Where the API does not say so, or not everyone who is gone was asked for, both are null. Where
-nobody was asked for, a merged member is a departed one.
+`departed_gone` = `departed_deleted` + `departed_merged`. Both of the latter are null if the answer is not known for everyone who is gone. If nobody was
+asked for, a merged member is one who departed.
 ";
 
 /// The text of `docs/reports.md`, with a section for each table.

@@ -38,7 +38,7 @@ pub(super) async fn run(arguments: &Tagging, change: Change, progress: &Progress
     if has_conversations && !settings.intercom.capabilities().tags_conversations {
         return Err(Failure::usage(
             format!("API version {} cannot tag conversations; 2.0 and later can", settings.intercom.api_version),
-            "set `intercom.api_version`, or name contacts and companies only",
+            "set `intercom.api_version` to 2.0 or later, or leave the conversations out",
         ));
     }
     if !has_conversations && arguments.admin_id.is_some() {
@@ -172,8 +172,8 @@ async fn target(client: &Client, text: &str, change: Change) -> Result<Target, F
             }
             Ok(Target::Existing(group))
         }
-        // `tag:VIP` is how other commands name a group, `id:5` is an ID, and other groups are not tags: none of these is the name
-        // of a new tag.
+        // A name with one of these prefixes never creates a tag. `tag:VIP` means the existing tag VIP; a name with another of them is an
+        // error if no tag was found.
         Err(unresolved) if ["tag:", "id:", "segment:", "rule:"].iter().any(|prefix| name.starts_with(prefix)) => {
             match name.strip_prefix("tag:") {
                 Some(rest) => Ok(Target::Existing(job::resolve(&GroupName::new(GroupKind::Tag, rest), &groups, &[])?.0)),

@@ -107,7 +107,7 @@ pub enum StreamError {
     #[error("`{path}` of 1.x ends at 10,000 records, before the start of the requested period")]
     TooLong { path: String },
     /// The list is longer than page numbers reach.
-    #[error("`{path}` ends at 10,000 records, and the group has more; list smaller groups")]
+    #[error("`{path}` gives at most 10,000 companies, and the group has more; ask for smaller groups")]
     PageLimit { path: String },
     /// A page in the middle is empty.
     #[error("page {page} of `{path}` is empty although there are {last} pages; its rows are missing")]
@@ -267,7 +267,10 @@ impl fmt::Display for Failure {
             Failure::Unreadable(problem) => write!(f, "was answered with {problem}"),
             Failure::Undocumented { path } => write!(f, "was answered with JSON that is not as documented at `{path}`"),
             Failure::Paged { page } => {
-                write!(f, "was answered with a list in pages, and page {page} cannot be requested; the list is documented as unpaged")
+                write!(
+                    f,
+                    "was answered with only a part of a list: there is no way to request page {page}, as the API documents this list as one without pages"
+                )
             }
             Failure::ErrorList { code, request_id } => write_with_ids(f, "was answered with status 200 and an error", code, request_id),
             Failure::Status { status, code, request_id, .. } => write_with_ids(f, &format!("answered {status}"), code, request_id),

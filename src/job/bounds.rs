@@ -168,7 +168,7 @@ pub(super) fn old_table(timezone: &TimeZone, now: DateTime<Utc>) -> Option<Strin
 
 pub(super) fn old_table_finding(timezone: &TimeZone, now: DateTime<Utc>) -> Option<Finding> {
     let detail = format!("{}; update this program, or the machine's tzdata", old_table(timezone, now)?);
-    let expected = "a table of the last twelve months".to_string();
+    let expected = "a time zone table that was released within the last twelve months".to_string();
     Some(finding("timezone_table_old", timezone.table().version_text(), expected, detail))
 }
 

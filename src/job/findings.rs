@@ -172,7 +172,7 @@ fn totals(stream: &FetchedStream, tolerance: f64) -> Vec<Finding> {
                               segment in Intercom, and run it again with --replace if it differs from this";
                 (Severity::Warning, detail)
             }
-            _ => (Severity::Info, "members that came; the listing of segments has another count"),
+            _ => (Severity::Info, "the number of members that were fetched; the API's list of segments gives another number (`expected`)"),
         };
         findings.push(finding(severity, "listed_count", detail).value(came).expected(listed));
     }

@@ -230,8 +230,8 @@ impl Plan {
                 "`GET /me` names no workspace; earlier months are of `{expected}`, and contacts of another workspace are refused"
             );
         }
-        let detail = "`GET /me` named no workspace; contacts of another workspace than in earlier months are refused, but contacts that \
-                      name no workspace cannot be checked";
+        let detail = "`GET /me` did not say which workspace this is. The run fails if a contact names another workspace than earlier months \
+                      have; contacts that name none cannot be checked";
         self.findings.push(Finding::new(severity, "workspace_unnamed", "workspace", detail).expected(expected));
     }
 

@@ -19,7 +19,7 @@ const PLAN_FILE: &str = "plan.json";
 /// The content of `plan.json` in the work folder of a run.
 #[derive(Debug, Serialize, Deserialize)]
 struct Work {
-    /// What must be the same for the rows to be used together.
+    /// Unfinished work is continued only if all of this is the same for the new run: only then do its rows fit with new ones.
     #[serde(flatten)]
     of: Of,
     started_at: DateTime<Utc>,

@@ -39,8 +39,8 @@ macro_rules! step {
     };
 }
 
-/// The steps whose SQL is the same for every job, each after the steps whose tables it reads. The generated step of [`MEMBERSHIPS`]
-/// comes after the first.
+/// The steps whose SQL is the same for every job, each after the steps whose tables it reads. The step of [`MEMBERSHIPS`] is generated for
+/// each job, so it is not in this list: it comes after the first one here.
 pub const STEPS: &[Step] = &[
     step!(&OPENED, "opened"),
     step!(&RULE_MEMBERS, "rule_members"),

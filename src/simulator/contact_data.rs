@@ -48,8 +48,8 @@ impl ContactData {
         })
     }
 
-    /// The user that the data identify by id, by the workspace's own id, or by address. If an own id is given, the address is not used, so
-    /// several users can share an address. `None` if there is no such user.
+    /// The user with the given Intercom `id`; without an `id`, with the given external id; without both, with the given email. So several
+    /// users can share an email. `None` if no user has this external id or email.
     pub(crate) fn find_user(&self, view: &WorldView) -> Result<Option<u32>, ApiError> {
         if let Some(id) = &self.id {
             let found = view.find_contact(id).filter(|index| view.contact(*index).role_at(view.now) == Role::User);

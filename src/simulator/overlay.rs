@@ -72,7 +72,7 @@ impl Overlay {
         self.created.iter().zip(first..).map(|(contact, index)| (index, contact.as_ref()))
     }
 
-    /// Contacts of the world that requests changed, with their indices.
+    /// The contacts of the generated world that a request changed, with their indices.
     pub(crate) fn edited(&self) -> impl Iterator<Item = (u32, &Contact)> {
         self.edited.iter().map(|(index, contact)| (*index, contact.as_ref()))
     }
@@ -161,7 +161,8 @@ impl Overlay {
         self.conversation_tags.get(&conversation).map(Vec::as_slice)
     }
 
-    /// Adds a tag to a conversation, or removes it. `before` is the tag that it has from the world.
+    /// Adds a tag to a conversation, or removes it. `before` is the tag that the conversation has in the generated
+    /// world; it matters for the first change only.
     pub(crate) fn tag_conversation(&mut self, conversation: u32, before: Option<TagSpell>, change: ConversationChange, now: i64) {
         let spells = self.conversation_tags.entry(conversation).or_insert_with(|| before.into_iter().collect());
         match change {

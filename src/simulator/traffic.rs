@@ -22,7 +22,7 @@ pub struct Stats {
     pub windows: Vec<WindowStats>,
 }
 
-/// Ten seconds of the wall clock, as the rate limit counts them.
+/// The requests in one window of the rate limit: ten seconds of the wall clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WindowStats {
     /// The first second of the window, in Unix seconds.

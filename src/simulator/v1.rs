@@ -78,7 +78,8 @@ fn save_user(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiEr
     Ok((next, body))
 }
 
-/// `POST /contacts`: updates the lead that an id or a lead's generated user id identifies. Without either, it creates a lead.
+/// `POST /contacts`: updates a lead, which is found by its `id`, or else by the user id that was generated for it. If the request has neither,
+/// a new lead is created.
 fn save_lead(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     let mut data = ContactData::read(&call.object()?, "user_id")?;
     let existing = match (&data.id, data.external_id.take()) {

@@ -228,8 +228,8 @@ fn workspaces_without_a_change_rarely_have_findings() {
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     for churn in [0.02, 0.1, 0.5] {
         let [turned, odd] = false_reports(rng, churn, 12);
-        assert!(turned <= 1.0 / 5.0, "churn {churn}: {turned} of all reports have a false direction");
-        assert!(odd <= 1.0 / 8.0, "churn {churn}: {odd} of all reports have a false anomaly");
+        assert!(turned <= 1.0 / 5.0, "churn {churn}: a share of {turned} of the reports shows a direction, although nothing changed");
+        assert!(odd <= 1.0 / 8.0, "churn {churn}: a share of {odd} of the reports shows an anomaly, although nothing changed");
     }
 }
 

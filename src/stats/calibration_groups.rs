@@ -24,7 +24,7 @@ fn drawn(rng: &mut ChaCha8Rng, contacts: [u64; 2], values: u64, favoured: f64) -
         .collect()
 }
 
-/// A value that is judged. `rank` is its rank in its attribute.
+/// A value of an attribute that is tested for a difference between members and others. `rank` is its position in the attribute, from 1.
 struct Value {
     rank: u64,
     members: u64,

@@ -165,7 +165,7 @@ fn by_duration<'a>(cells: impl Iterator<Item = &'a RetentionCell>, months: &BTre
     durations
 }
 
-/// The person-months from k = 1 on, until nobody is at risk.
+/// The person-months in order of duration k (months since entry), from 1 to the last k at which somebody is at risk.
 fn in_order(durations: &BTreeMap<i64, PersonMonths>) -> impl Iterator<Item = &PersonMonths> {
     (1..).map_while(|k| durations.get(&k).filter(|counts| counts.at_risk > 0))
 }

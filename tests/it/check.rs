@@ -231,7 +231,7 @@ fn check_case(case: &Case) {
     if case.is_as_run {
         let run = with_token(run(&file, &["--as-of", AUGUST.as_of, "--dry-run"])).finish();
         // An archived group is a warning, which says how a run ends.
-        let said = if case.amiss.iter().any(|(line, words)| line.starts_with("warning") && words.contains("ends with code 4")) {
+        let said = if case.amiss.iter().any(|(line, words)| line.starts_with("warning") && words.contains("ends with exit code 4")) {
             4
         } else {
             case.code
@@ -274,7 +274,7 @@ fn everything_is_found_at_once_and_the_lowest_code_counts() {
         let mut amiss = vec![
             ("error tag `value_leed`", "value_lead"),
             ("warning tag `empty tag`", "empty"),
-            ("warning tag `id:1390001`", "ends with code 4"),
+            ("warning tag `id:1390001`", "ends with exit code 4"),
             ("warning time zone", "Asia/Tokyo"),
             ("error reading conversations", "403"),
         ];

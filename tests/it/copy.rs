@@ -94,7 +94,7 @@ fn a_copy_that_cannot_be_right_is_refused() {
     let place = Place::with(one_month());
     let file = place.job(&plain_job(), NOWHERE);
     let refused = |to: &str, words: &[&str]| on(&file, "copy", &["--to", to]).without_token().finish().check_failure(2, words);
-    refused(place.output().to_str().unwrap(), &["is where the job is"]);
+    refused(place.output().to_str().unwrap(), &["is the place where the job already is"]);
     refused("ftp://host/x", &["ftp://", "s3://"]);
     refused("s3://key:secret@bucket", &["name of a bucket", "environment"]);
     fs::create_dir_all(place.job_folder().join(".work")).unwrap();
@@ -102,8 +102,8 @@ fn a_copy_that_cannot_be_right_is_refused() {
     refused(place.folder().join("other").to_str().unwrap(), &["forget", "did not finish", "again"]);
     // The same folder, written in another way, and one in the job's own.
     fs::remove_dir_all(place.job_folder().join(".work")).unwrap();
-    refused(&format!("{}/../output", place.output().display()), &["is where the job is"]);
-    refused(place.job_folder().join("snapshots").to_str().unwrap(), &["is where the job is"]);
+    refused(&format!("{}/../output", place.output().display()), &["is the place where the job already is"]);
+    refused(place.job_folder().join("snapshots").to_str().unwrap(), &["is the place where the job already is"]);
     // Months that are not of this job.
     for (key, value, words) in
         [("identifiers", "hash:0a1b", "write identifiers as `hash:0a1b`"), ("workspace_id", "another1", "are of the workspace `another1`")]

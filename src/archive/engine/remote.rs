@@ -108,7 +108,7 @@ pub enum EngineError {
     Denied { at: String, problem: String },
     #[error("the engine cannot run the query of `{query}`: {problem}")]
     Refused { query: String, problem: String },
-    #[error("what the engine wrote of `{query}` cannot be right: {problem}")]
+    #[error("the engine's result for `{query}` cannot be right: {problem}")]
     Unsound { query: String, problem: String },
     #[error("the script for `{folder}` has not run to its end: it has no rows of `{query}`")]
     NotRun { folder: String, query: String },

@@ -66,7 +66,7 @@ pub(super) const WITHOUT_RECORD: Table = Table {
 /// This table is only in the spool of everyone.
 pub(super) const TAGGED: Table = Table {
     name: "tagged",
-    row: "a contact and a group of the job that its own lists name; or a contact whose lists the API cut",
+    row: "a contact and a group of the job that the contact's own lists name; also, without a group, each contact whose lists the API cut",
     key: &["contact_id", "cohort_key"],
     columns: &[
         Column::new("contact_id", Kind::Contact, "Intercom's ID of the contact"),

@@ -204,11 +204,11 @@ impl ListedFiles {
         self.damage(self.each(&files, |file| self.store.verify(&self.folder, file))).map_or(Ok(()), Err)
     }
 
-    /// The problems of the files, one text each. With `reads_all`, the files are read where they are kept. Otherwise, checks only that they
-    /// exist and their sizes.
+    /// The problems of the files, one text each. Always checks that each file exists and has the right size. With `reads_all`, also checks
+    /// the content against the checksum, and of a bucket not what is cached: it asks the bucket again.
     ///
     /// # Errors
-    /// When a file cannot be fetched, so that nothing is known about it.
+    /// When the store cannot be read, so that it is unknown whether a file is good.
     pub fn problems(&self, reads_all: bool) -> Result<Vec<String>, Damage> {
         let files: Vec<&ListedFile> = self.files.iter().collect();
         let problems = if reads_all {

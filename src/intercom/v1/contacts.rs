@@ -29,7 +29,7 @@ pub(super) struct ContactStream {
     scroll: Arc<Scroll>,
     selection: Selection,
     from: From,
-    /// Whether the next page is the first after a restart.
+    /// Whether the next page is the first after reading began again: the scroll restarted, or replaced the lists.
     is_restart: bool,
 }
 

@@ -74,7 +74,7 @@ pub(super) async fn check(
             }
             Line::Unresolved { subject, unresolved, is_population } => match why(client, unresolved, prior_month).await {
                 trouble @ Trouble::Archived { .. } if !is_population && goes_on => {
-                    Finding::warning(subject, format!("{trouble}, and ends with code 4"), Some(ARCHIVED_HINT))
+                    Finding::warning(subject, format!("{trouble}; the run ends with exit code 4"), Some(ARCHIVED_HINT))
                 }
                 trouble => Finding::error(subject, trouble),
             },
@@ -171,7 +171,11 @@ pub(super) fn check_profile(job: &Job, answers: &Answers, findings: &mut Vec<Fin
         }
         Some(Err(error)) => {
             let what = format!("custom attributes not checked, since they could not be listed: {error}");
-            findings.push(Finding::warning("profile", what, Some("a run continues without the names")));
+            findings.push(Finding::warning(
+                "profile",
+                what,
+                Some("a run continues, and does not check the names of the profile's custom attributes"),
+            ));
             return;
         }
     };

@@ -202,7 +202,8 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// Takes the derived members. A group whose members could not be derived, or do not agree with its total, is searched for.
+    /// Takes the derived members. If the members of a group could not be derived, or their number does not agree with the group's total, they
+    /// are fetched by a search instead.
     pub(super) async fn take_derived(&mut self, derivation: Derivation) -> Result<(), JobError> {
         let groups = match derivation {
             Derivation::Members(groups) => groups,

@@ -35,7 +35,8 @@ pub struct Job {
     /// The most members of the last month that are asked for because they are gone.
     pub vanished_max: u64,
     pub rules: Vec<JobRule>,
-    /// The limit for the tags of a rule that one run may change, as a share of the contacts that this job tagged.
+    /// How many contacts may get or lose a rule's tag in one run, as a share of those that this job tagged before; the first time, of all
+    /// contacts in the snapshot.
     pub max_tag_change: f64,
     /// Whether the month's page shows some members by name.
     pub html_members: bool,

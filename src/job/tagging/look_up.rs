@@ -76,7 +76,7 @@ async fn of_conversations(
     Ok(answers)
 }
 
-/// The contacts that were found, by everything that may name them.
+/// The contacts that were found, indexed by id, email and external id.
 struct ByName<'a> {
     ids: HashMap<&'a str, Vec<&'a FoundContact>>,
     emails: HashMap<String, Vec<&'a FoundContact>>,

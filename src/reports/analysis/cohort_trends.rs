@@ -246,8 +246,9 @@ fn trend<'a>(
     }
 }
 
-/// Whether an unlikely value counts as odd. A count must be far enough from the expected count. A stock does not count if it has
-/// only returned from an odd month: it is back in the interval that was expected a month ago.
+/// Whether an unlikely value may be reported as odd. If the metric is a number of things, the value must also differ from the expected one by
+/// [`ANOMALY_COUNT`] at least. A stock is not odd if it lies in the interval that was expected for the month before: it has only returned from
+/// an odd month.
 fn may_be_odd(metric: &Metric, series: &[(i64, f64)], now: i64, expectation: Option<Expectation>) -> bool {
     let Some((expectation, (_, value))) = expectation.zip(series.iter().find(|(month, _)| *month == now)) else { return false };
     let is_far = !metric.is_count() || (value - expectation.expected).abs() >= ANOMALY_COUNT;
@@ -258,7 +259,7 @@ fn may_be_odd(metric: &Metric, series: &[(i64, f64)], now: i64, expectation: Opt
     is_far && !is_back()
 }
 
-/// A month in which a metric of a cohort was odd, as in that month's own report.
+/// A month in which a metric of a cohort was odd, by the same rule as `is_anomaly` in that month's report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OddMonth {
     pub cohort_key: String,

@@ -26,7 +26,7 @@ pub(super) const REPORT: Report = Report {
             .one_of(&["first_seen", "retained", "joined", "returned", "departed"]),
             Entry::new("entered_month", Kind::Day, "month in which the contact was first seen in the cohort")
                 .or_null("unknown: the contact was already a member in the first month of the cohort's history, or joined in the first month after a gap; or it was first seen in a month outside the history"),
-            Entry::new("months_in_cohort", Kind::Count, "months of the present spell without a break, this month included, as far as known")
+            Entry::new("months_in_cohort", Kind::Count, "months of membership without a break up to this one, which is included; only months in which the contact was observed in the cohort")
                 .in_unit("months")
                 .or_null("the contact has departed, or the month is outside the cohort's history"),
             Entry::new("conversations_opened", Kind::Count, "conversations of the month that the contact opened")

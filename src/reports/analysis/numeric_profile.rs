@@ -38,7 +38,7 @@ pub(super) const REPORT: Report = Report {
             Entry::new(
                 "others",
                 Kind::Count,
-                "contacts of the population outside the cohort that have a value; only roles that members have",
+                "contacts that have a value, are in the population and not in the cohort, and have a role that some member has",
             ),
             Entry::new("others_median", Kind::Ratio, "half of their values are below it")
                 .in_unit("the attribute's own")

@@ -20,7 +20,8 @@ pub(super) const REPORT: Report = Report {
             COHORT_KEY,
             COHORT_NAME,
             Entry::new("age_months", Kind::Count, "months since entry").in_unit("months"),
-            Entry::new("entry_months", Kind::Count, "months of entry that were observed at that age").in_unit("months of entry"),
+            Entry::new("entry_months", Kind::Count, "months of entry in this row: those whose entrants were observed at that age")
+                .in_unit("months of entry"),
             Entry::new("entrants", Kind::Count, "contacts that entered in those months"),
             Entry::new("retained", Kind::Count, "entrants who are members at that age, with or without a break"),
             Entry::new("retained_unbroken", Kind::Count, "entrants who were members in every observed month up to that age"),

@@ -22,7 +22,7 @@ const MENTIONED_TRENDS: &[&str] = &["members", "churn_rate", "active_rate", "ope
 
 /// A cohort that grew or shrank is mentioned only if its growth rate is at least this, in either direction.
 const LARGE_RATE: f64 = 0.1;
-/// Such a cohort is mentioned only if its number of members changed by at least this.
+/// A cohort that grew or shrank is mentioned only if it also gained or lost at least this many members, net.
 const LARGE_CHANGE: i64 = 10;
 
 /// A cohort is back to its usual size if it is off by at most one in so many of those who came or left.

@@ -20,10 +20,10 @@ const OTHERS: &str = "(others)";
 /// The maximum number of cohorts in the overlap matrix: the largest ones.
 const COHORTS: usize = 20;
 
-/// The names of the starts of ways that are no cohorts, by key: where contacts came from.
+/// What is shown for contacts that did not come from a cohort, by the key in `from_cohort`.
 const BEFORE: [(&str, &str); 3] =
     [("(none)", "in no cohort before"), ("(stayed)", "in others, and still there"), ("(new)", "new contacts")];
-/// The names of the ends of ways that are no cohorts, by key: where contacts went.
+/// What is shown for contacts that did not go to a cohort, by the key in `to_cohort`.
 const AFTER: [(&str, &str); 3] = [("(none)", "in no cohort now"), ("(stayed)", "still in others"), ("(gone)", "left the workspace")];
 
 struct Way<'a> {
@@ -70,7 +70,7 @@ pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -
         rows: cells.collect(),
     };
     let about = format!(
-        "From the cohorts on the left, which they left, to those on the right, which they joined. Everyone who left a cohort or joined one is here, and counts once for each.{}{}",
+        "The cohorts that contacts departed from are on the left side, those that they joined on the right. Everyone who departed from a cohort or joined one is here. Who did so with several cohorts counts once for each pair.{}{}",
         if gathered > 0 {
             format!(" The {DRAWN} largest cohorts are drawn by themselves, {gathered} others as one.")
         } else {

@@ -79,7 +79,7 @@ impl Size {
         fragments.into_iter().fold(Size::ONE, |size, fragment| size.and(fragment, 1))
     }
 
-    /// Adds a fragment that is contained `times` times.
+    /// The size after this fragment is put in `times` times.
     pub(super) fn and(self, fragment: &Fragment, times: usize) -> Size {
         let parts = self.parts.saturating_add(fragment.size.parts.saturating_mul(times));
         Size { parts, depth: self.depth.max(fragment.size.depth + 1) }

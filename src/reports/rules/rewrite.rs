@@ -66,7 +66,7 @@ impl<'a> Rewriter<'a> {
                 "COALESCE" => self.unify(arguments(expression, function)?),
                 "LOWER" | "UPPER" => known(TEXT),
                 "LENGTH" | "ABS" => known(NUMBER),
-                _ => Err(ConditionError::refused(expression, "it knows COALESCE, LOWER, UPPER, LENGTH and ABS")),
+                _ => Err(ConditionError::refused(expression, "a condition may call COALESCE, LOWER, UPPER, LENGTH and ABS")),
             },
             _ => Err(ConditionError::refused(expression, "it is made of comparisons, AND, OR and NOT")),
         }
@@ -275,7 +275,10 @@ impl<'a> Rewriter<'a> {
         let operand = self.fragment(expr, kind)?;
         // Polars chooses the type of the literal by its size, and does not find the literal in a list of another type.
         if operand.constant.is_some() {
-            return Err(ConditionError::value(expr, "IN looks for what a column holds, not for a literal"));
+            return Err(ConditionError::value(
+                expr,
+                "the left side of IN must use a column; a literal gives the same result for every contact",
+            ));
         }
         let entries = list.iter().map(|entry| self.fragment(entry, kind)).collect::<Result<Vec<_>, _>>()?;
         let word = if is_negated { "NOT IN" } else { "IN" };

@@ -28,7 +28,7 @@ impl Dialect for PlainDialect {
 const KEYWORDS: &[&str] =
     &["AND", "OR", "NOT", "BETWEEN", "IN", "LIKE", "ILIKE", "IS", "NULL", "TRUE", "FALSE", "CASE", "WHEN", "THEN", "ELSE", "END"];
 
-/// Keywords that can only begin a literal: a literal must follow.
+/// Keywords that are allowed only before a literal, as in `DATE '2026-10-01'`.
 const LITERAL_KEYWORDS: &[&str] = &["INTERVAL", "DATE", "TIMESTAMP"];
 
 const UNITS: &[&str] = &[
@@ -86,9 +86,8 @@ const OTHER_WORDS: &[&str] = &[
     "XOR",
 ];
 
-const NO_QUERY: &str = "it is one expression about one contact, without a query in it";
-const NO_OTHER: &str =
-    "it knows AND, OR, NOT, comparisons, BETWEEN, IN, LIKE, ILIKE, IS NULL, IS TRUE, + - * /, CASE, COALESCE, LOWER, UPPER, LENGTH and ABS";
+const NO_QUERY: &str = "a condition is one expression about one contact, and cannot contain a query";
+const NO_OTHER: &str = "a condition may use AND, OR, NOT, comparisons, BETWEEN, IN, LIKE, ILIKE, IS NULL, IS TRUE, + - * /, CASE, COALESCE, LOWER, UPPER, LENGTH and ABS";
 
 pub(super) fn is_keyword(word: &str) -> bool {
     KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word))
@@ -133,9 +132,9 @@ fn check_sign(token: &TokenWithSpan, sign: &Token) -> Result<(), ConditionError>
         Token::Comma | Token::Period | Token::LParen | Token::RParen => return Ok(()),
         Token::Eq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq => return Ok(()),
         Token::Plus | Token::Minus | Token::Mul | Token::Div => return Ok(()),
-        Token::SemiColon => "it is one expression, not a row of statements",
+        Token::SemiColon => "a condition is one expression, not a row of statements",
         Token::Placeholder(_) | Token::AtSign => "nothing would fill a placeholder",
-        Token::DoubleColon => "it has no casts; compare with a value of the column's own type",
+        Token::DoubleColon => "a condition has no casts; compare with a value of the column's own type",
         Token::DoubleEq => "equal is written with one `=`",
         Token::DollarQuotedString(_)
         | Token::NationalStringLiteral(_)
@@ -176,7 +175,7 @@ fn check_name(tokens: &[TokenWithSpan], at: usize, names: &Names<'_>) -> Result<
     let why = if is_in(QUERY_WORDS) {
         NO_QUERY
     } else if is_in(CASTS) {
-        "it has no casts; compare with a value of the column's own type"
+        "a condition has no casts; compare with a value of the column's own type"
     } else if is_in(WINDOW_WORDS) {
         "it sees one contact, and no window of rows"
     } else if calls && is_in(AGGREGATES) {

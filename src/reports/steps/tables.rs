@@ -157,8 +157,16 @@ pub const MOVES: Table = Table {
     row: "a cohort that contacts left and a cohort that they joined, or what stands in place of one of them",
     key: &["from_cohort", "to_cohort"],
     columns: &[
-        Column::new("from_cohort", Kind::Text, "cohort_key of the cohort left, or `(none)`, `(stayed)`, `(new)`"),
-        Column::new("to_cohort", Kind::Text, "cohort_key of the cohort joined, or `(none)`, `(stayed)`, `(gone)`"),
+        Column::new(
+            "from_cohort",
+            Kind::Text,
+            "cohort_key of the cohort that they left; if they left none: `(new)` created since, `(stayed)` still in others, `(none)` in no cohort before",
+        ),
+        Column::new(
+            "to_cohort",
+            Kind::Text,
+            "cohort_key of the cohort that they joined; if they joined none: `(gone)` left the workspace, `(stayed)` still in others, `(none)` in no cohort now",
+        ),
         Column::new("contacts", Kind::Count, "contacts that moved"),
     ],
 };

@@ -163,7 +163,7 @@ const GROUPS: &[Group] = &[
     group(&[("noheaders", Fault::NoHeaders)], "the right answer without rate headers"),
     group(
         &[("date+1h", Fault::Date(3_600)), ("date-1h", Fault::Date(-3_600))],
-        "the right answer, its Date an hour (or other time, as in date+40d) off",
+        "the right answer, but its Date is wrong by so much (also date+40d)",
     ),
     group(&[("bad-date", Fault::BadDate)], "the right answer with an invalid Date"),
     group(&[("aged", Fault::Aged)], "the right answer with a Date of an hour ago, and that Age"),
@@ -185,7 +185,7 @@ const GROUPS: &[Group] = &[
     group(&[("outside", Fault::Page(PageFault::Outside))], "lists: one more entry, ten years older than the others"),
     group(&[("total", Fault::Page(PageFault::Total))], "lists: total_count is 10 % too high"),
     group(&[("shrink", Fault::Page(PageFault::Shrink))], "lists: total_count is 10 % too low"),
-    group(&[("extra", Fault::Page(PageFault::Extra))], "lists: unknown keys, and next: null"),
+    group(&[("extra", Fault::Page(PageFault::Extra))], "lists: unknown keys; the last page has next: null"),
     group(&[("stringly", Fault::Page(PageFault::Stringly))], "lists: ids as numbers; dates as text, in ms or ISO 8601"),
     group(&[("nulls", Fault::Page(PageFault::Nulls))], "lists: all is null but id, type, created_at and lists"),
     group(&[("mistyped", Fault::Page(PageFault::Mistyped))], "lists: values of wrong types, such as a number in place of text"),

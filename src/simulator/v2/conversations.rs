@@ -46,7 +46,7 @@ pub(super) fn list(view: &WorldView, call: &Call) -> Result<String, ApiError> {
     list_body(view, call, &shown, total, Pages::new(&cut, total, next))
 }
 
-/// `GET /conversations/{id}`: the same body as in lists, because this world has no other parts (an assumption).
+/// `GET /conversations/{id}`. The body is the same as in lists, because the simulated conversations have no replies (an assumption).
 pub(super) fn show(view: &WorldView, call: &Call, id: &str) -> Result<String, ApiError> {
     let index = view.find_conversation(id).ok_or_else(ApiError::resource_not_found)?;
     write(&conversation_body(view, index, call.version))

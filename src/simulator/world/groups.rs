@@ -195,8 +195,8 @@ pub(crate) fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact
     }
 }
 
-/// Assigns the tag of the oldest contacts. When a member is deleted, the oldest contact without the tag gets it. This does not use the
-/// world's generator, and changes only the spells of this tag.
+/// Gives the tag with [`Flow::Oldest`] to the oldest contacts. When one of them is deleted, the oldest contact without the tag gets it. This
+/// draws no random numbers, and changes no other tag.
 pub(crate) fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
     let Some((tag, size)) = tags.iter().zip(0u16..).find_map(|(tag, number)| match tag.flow {
         Flow::Oldest(size) => Some((number, size)),

@@ -87,7 +87,7 @@ fn groups_that_a_run_would_not_find_are_4_and_empty_ones_a_warning() {
                 0,
                 &[(
                     "warning tag `id:1390001`",
-                    "archived (it is `old campaign`, id:1390001): the API does not list it, and a run leaves it out, and ends with code 4",
+                    "archived (it is `old campaign`, id:1390001): the API does not list it, and a run leaves it out; the run ends with exit code 4",
                 )],
             )
             .tags(&["id:1390001", "VIP"]),
@@ -95,14 +95,14 @@ fn groups_that_a_run_would_not_find_are_4_and_empty_ones_a_warning() {
                 "an archived tag by its bare ID",
                 version,
                 0,
-                &[("warning tag `1390001`", "the API does not list it, and a run leaves it out, and ends with code 4")],
+                &[("warning tag `1390001`", "the API does not list it, and a run leaves it out; the run ends with exit code 4")],
             )
             .tags(&["1390001", "VIP"]),
             case(
                 "an archived tag by its key",
                 version,
                 0,
-                &[("warning tag `tag:1390001`", "the API does not list it, and a run leaves it out, and ends with code 4")],
+                &[("warning tag `tag:1390001`", "the API does not list it, and a run leaves it out; the run ends with exit code 4")],
             )
             .tags(&["tag:1390001", "VIP"]),
             // Only 1.x lists archived groups by name.
@@ -111,7 +111,7 @@ fn groups_that_a_run_would_not_find_are_4_and_empty_ones_a_warning() {
                     "an archived tag by its name",
                     version,
                     0,
-                    &[("warning tag `old campaign`", "the API does not list it, and a run leaves it out, and ends with code 4")],
+                    &[("warning tag `old campaign`", "the API does not list it, and a run leaves it out; the run ends with exit code 4")],
                 ),
                 _ => case("an archived tag by its name", version, 4, &[("error tag `old campaign`", "is not in the workspace")]),
             }

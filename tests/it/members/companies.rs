@@ -95,7 +95,7 @@ fn a_list_of_companies_that_ends_early_is_reported_and_leaves_no_file() {
     let file = folder.path().join("companies.csv");
     for (version, key) in [("1.4", "companies"), ("2.14", "data")] {
         // Beyond the limit of page numbers, or the page is empty though others are not.
-        for (total, pages, message) in [(0, 0, "ends at 10,000 records"), (45, 2, "40 members came, 45 were announced")] {
+        for (total, pages, message) in [(0, 0, "at most 10,000 companies"), (45, 2, "40 members came, 45 were announced")] {
             let server = Scripted::before(simulator.address(), move |request| {
                 (request.path() == "/companies" && request.parameter("page").as_deref() == Some("3")).then(|| {
                     let pages = serde_json::json!({"type": "pages", "next": null, "page": 3, "per_page": 20, "total_pages": pages});

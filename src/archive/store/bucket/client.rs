@@ -19,10 +19,10 @@ use crate::store::location::{BucketKind, BucketUri};
 const GOOGLE_VERSIONS: &str = "Google's store is not asked for old versions: with object versioning or soft delete, remove them, for example with `gcloud storage rm --all-versions`";
 const AZURE_VERSIONS: &str = "Azure's store is not asked for old versions: with blob versioning, snapshots or soft delete, remove them, for example with `az storage blob delete`";
 
-/// The client for a bucket, and what it knows of old versions of its objects. A failing request is repeated for at most `give_up_after`.
+/// The client for a bucket, and how old versions of its objects are found. A failing request is repeated for at most `give_up_after`.
 ///
 /// # Errors
-/// If the environment does not say enough.
+/// If a variable of the environment (`AWS_…`, `AZURE_…`, `GOOGLE_…`) is missing or invalid, or names an address that is not allowed.
 pub(crate) fn client(uri: &BucketUri, give_up_after: Duration) -> Result<(Arc<dyn ObjectStore>, Versions), PublishError> {
     let failed = |error: std::io::Error| PublishError::new("use", std::path::Path::new(&uri.to_string()), error);
     // A request is not signed again when it is repeated, and a signature is valid for some minutes.

@@ -41,7 +41,7 @@ fn other(error: &object_store::Error) -> io::Error {
             .to_string(),
         );
     }
-    // What is left is about the settings, or about an answer that is not understood.
+    // All other errors: a wrong or missing setting, or an answer of the store that cannot be parsed.
     let innermost = causes(error).last().map_or_else(|| error.to_string(), ToString::to_string);
     let text = without_addresses(&innermost);
     refused(match text.as_str() {

@@ -143,7 +143,8 @@ pub(super) fn holder(objects: &Objects) -> io::Result<Option<Holder>> {
     Ok(run.filter(|run| run.expires_at > now() && !run.process.has_ended()).map(|run| run.holder()))
 }
 
-/// Whether a store refuses a second creation of an object, and a change of a version that is no longer there.
+/// Whether the store honours conditions on writes. Tries two writes that must be refused: one that creates an object that exists, and one
+/// that replaces a version that is no longer the current one.
 pub(super) fn is_conditional(objects: &Objects, path: &str, stale: &Version) -> io::Result<bool> {
     for condition in [If::Absent, If::Is(stale.clone())] {
         if matches!(objects.put_once(path, b"{\"run\": null, \"renewals\": 0}".to_vec(), condition)?, Put::Done(_)) {

@@ -34,7 +34,7 @@ impl<'a> Common<'a> {
             let why = match (cohort.members, self.has_others(cohort)?) {
                 (0, _) => "It has no members.",
                 (_, false) => "There is nobody to compare them with.",
-                _ => "No value is so much more frequent among members than among others that chance is ruled out.",
+                _ => "No value is clearly more frequent among members than among others.",
             };
             return Ok(html! { div { (nothing(title, why)) @if let Some(numbers) = numbers { (numbers) } } });
         }

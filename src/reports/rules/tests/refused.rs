@@ -77,7 +77,7 @@ fn values() {
         ("role = NULL", "line 1, column 8: `NULL` cannot be used: no comparison with NULL is true"),
         ("role IN ('a', NULL)", "line 1, column 15: `NULL` cannot be used: a list of IN holds literals"),
         ("role IN (country)", "line 1, column 10: `country` cannot be used: a list of IN holds literals"),
-        ("5 IN (4, 5)", "line 1, column 1: `5` cannot be used: IN looks for what a column holds"),
+        ("5 IN (4, 5)", "line 1, column 1: `5` cannot be used: the left side of IN must use a column"),
         ("NULL", "line 1, column 1: `NULL` cannot be used"),
         ("CASE WHEN newly_unsubscribed THEN NULL END", "line 1, column 35: `CASE` cannot be used: each of its results is NULL"),
         ("last_seen_at < 'yesterday'", "line 1, column 16: `'yesterday'` cannot be used: an instant is written like '2026-10-01'"),
@@ -106,7 +106,10 @@ fn values() {
 #[test]
 fn parts_that_a_condition_cannot_have() {
     refused(&[
-        ("conversations_opened IN (SELECT 1)", "line 1, column 26: `SELECT` is not available in a condition: it is one expression"),
+        (
+            "conversations_opened IN (SELECT 1)",
+            "line 1, column 26: `SELECT` is not available in a condition: a condition is one expression",
+        ),
         ("conversations_opened > (SELECT 1)", "line 1, column 25: `SELECT` is not available"),
         ("EXISTS (SELECT 1)", "line 1, column 1: `EXISTS` is not available"),
         ("(WITH x AS (SELECT 1) SELECT 1) = 1", "line 1, column 2: `WITH` is not available"),
@@ -115,10 +118,10 @@ fn parts_that_a_condition_cannot_have() {
         ("(VALUES (1)) = 1", "line 1, column 2: `VALUES` is not available"),
         ("conversations_opened = ANY (ARRAY[1])", "line 1, column 24: `ANY` is not available"),
         ("role IN UNNEST(role)", "line 1, column 9: `UNNEST` is not available"),
-        ("CAST(role AS INT) = 1", "line 1, column 1: `CAST` is not available in a condition: it has no casts"),
-        ("role::INT = 1", "line 1, column 5: `::` is not available in a condition: it has no casts"),
+        ("CAST(role AS INT) = 1", "line 1, column 1: `CAST` is not available in a condition: a condition has no casts"),
+        ("role::INT = 1", "line 1, column 5: `::` is not available in a condition: a condition has no casts"),
         ("TRY_CAST(role AS INT) = 1", "line 1, column 1: `TRY_CAST` is not available"),
-        ("read_csv('/etc/passwd') = 1", "line 1, column 1: `read_csv` is not available in a condition: it knows AND, OR"),
+        ("read_csv('/etc/passwd') = 1", "line 1, column 1: `read_csv` is not available in a condition: a condition may use AND, OR"),
         ("\"lower\"(role) = 'x'", "line 1, column 1: `lower` is not available"),
         ("pg.lower(role) = 'x'", "line 1, column 1: `pg.lower` is not available"),
         ("custom_attributes.x(role) = 'x'", "line 1, column 1: `custom_attributes.x` is not available"),
@@ -176,7 +179,10 @@ fn texts_that_are_not_sql() {
 #[test]
 fn texts_that_would_end_the_condition_early() {
     refused(&[
-        ("1=1; DROP TABLE facts", "line 1, column 4: `;` is not available in a condition: it is one expression, not a row of statements"),
+        (
+            "1=1; DROP TABLE facts",
+            "line 1, column 4: `;` is not available in a condition: a condition is one expression, not a row of statements",
+        ),
         ("1=1;", "line 1, column 4: `;` is not available"),
         ("newly_unsubscribed) OR (SELECT 1", "line 1, column 25: `SELECT` is not available"),
         ("newly_unsubscribed) OR (has_hard_bounced", "line 1, column 19: the condition cannot be read: a condition is one expression"),

@@ -149,7 +149,7 @@ fn with_values(
     facts: &Facts,
     month: &AnyValue<'static>,
 ) -> PolarsResult<DataFrame> {
-    // The codes of one text: a number and a text with the same characters count as one value.
+    // The first code of each text. A number and a text with the same characters have two codes, and count as one value: that of the first.
     let mut first: PlHashMap<Option<&str>, u32> = PlHashMap::default();
     let text_of: Vec<u32> = attribute.values.iter().zip(0..).map(|(text, code)| *first.entry(text).or_insert(code)).collect();
     let number_of: Vec<Option<f64>> = attribute.numbers.iter().collect();

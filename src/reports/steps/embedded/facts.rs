@@ -1,4 +1,5 @@
-//! What the steps count of a contact, by the contact's number. And the step `cells`, which counts contacts with the same facts.
+//! What the steps have to know of each contact (its role, when it was created, what is true of it), by the contact's number. And the step
+//! `cells`, which counts the contacts of which the same is true.
 
 use polars::prelude::*;
 
