@@ -1,7 +1,7 @@
-//! Steps: a table that is made from other tables by one SQL query. An engine runs them: [`Polars`] in this process.
+//! A step makes a table from other tables by one SQL query. An engine runs steps: [`Polars`] runs them in this process.
 //!
-//! The SQL is plain, so that every engine gives the same rows. Its header declares the tables that it reads and the table that it
-//! makes: `-- in: standing, cohorts` and `-- out: ledger`. The dialect: ARCHITECTURE.md, "The SQL".
+//! The SQL is plain, so that every engine gives the same rows. The header of a query declares the tables that the query reads and the table
+//! that it makes: `-- in: standing, cohorts` and `-- out: ledger`. ARCHITECTURE.md, "The SQL", says which SQL is allowed.
 
 mod folder;
 mod remote;
@@ -50,7 +50,7 @@ impl Step {
     }
 }
 
-/// How an engine spells what the SQL of the steps cannot say in one way for all.
+/// How an engine spells the expressions for which no SQL is the same in all engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     Polars,
@@ -68,8 +68,8 @@ impl Dialect {
         }
     }
 
-    /// A condition of a rule, which is written for Polars. Spark reads a number with a decimal point as a decimal of at most 38 digits, a
-    /// backslash in a text as an escape, and `${…}` anywhere as a variable.
+    /// A condition of a rule, from its SQL for Polars. Spark reads a number with a decimal point as a decimal of at most 38 digits, a
+    /// backslash in a text as an escape, and `${…}` anywhere as a variable. So these numbers and texts are rewritten for Spark.
     pub fn condition(self, sql: &str) -> Cow<'_, str> {
         if self != Dialect::Spark {
             return Cow::Borrowed(sql);
@@ -116,7 +116,8 @@ fn number_end(sql: &str) -> usize {
 
 /// Runs steps. Each step reads tables that the engine was given, or that an earlier step made.
 pub trait Engine {
-    /// Makes the table of a step known, unless no other step needs it on this engine.
+    /// Runs a step and keeps its table, so that later steps can read it. An engine may skip a step whose table no other step needs on this
+    /// engine.
     ///
     /// # Errors
     /// When a table that the step reads is unknown, or when the query does not fit the tables.
@@ -134,7 +135,7 @@ pub struct Input {
     pub table: &'static Table,
     /// Columns of the table that are left out are null.
     pub rows: LazyFrame,
-    /// If the contacts of the rows are numbers already: which.
+    /// The numbering, if the rows have numbers for contacts; `None` if they have IDs.
     pub numbers: Option<ContactNumbers>,
 }
 
@@ -152,8 +153,8 @@ pub struct Polars {
 }
 
 impl Polars {
-    /// An engine that knows these tables. The first of them should have most of the contacts. Inputs of one table are joined, one after
-    /// another.
+    /// An engine with these tables. The first table should have most of the contacts: then giving them numbers is fastest. If several
+    /// inputs are of one table, their rows are appended in the order of the inputs.
     ///
     /// # Errors
     /// When a table cannot be read.
@@ -215,12 +216,12 @@ impl Polars {
         Ok(())
     }
 
-    /// Forgets all other tables.
+    /// Removes all tables except these.
     pub fn keep(&mut self, tables: &[&Table]) {
         self.tables.retain(|name, _| tables.iter().any(|table| table.name == *name));
     }
 
-    /// Forgets the other columns of a table: they are null.
+    /// Removes all columns of a table except these. The removed columns become null.
     ///
     /// # Errors
     /// When the table lacks one of the columns.
@@ -230,7 +231,7 @@ impl Polars {
         Ok(())
     }
 
-    /// Forgets these tables.
+    /// Removes these tables.
     pub fn forget(&mut self, tables: &[&Table]) {
         self.tables.retain(|name, _| !tables.iter().any(|table| table.name == *name));
     }
@@ -252,7 +253,7 @@ impl Polars {
     }
 }
 
-/// The rows with all columns of the table. Columns that they lack are null, which takes no memory.
+/// The rows with all columns of the table. Columns that the rows lack are null, which takes no memory.
 fn with_all_columns(mut rows: DataFrame, table: &Table) -> PolarsResult<DataFrame> {
     for column in table.columns {
         if rows.column(column.name).is_err() {

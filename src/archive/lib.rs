@@ -1,5 +1,5 @@
-//! Stores months: tables as Parquet and CSV, snapshots, and folders that are published in one step and verified before they are
-//! used. The [`Archive`] is the job's folder with all of them.
+//! Stores months: tables as Parquet and CSV, snapshots, and folders that are published in one step and verified before they are used. The
+//! [`Archive`] contains all files of a job.
 
 pub mod disk;
 pub mod engine;

@@ -20,7 +20,8 @@ pub use copy::Copied;
 pub use month::AcceptedLoss;
 
 const BACKFILL: &str = "backfill=";
-/// The people whom an unfinished `forget` removes. It is kept with the months: the work folder may be on a machine that is gone.
+/// The file with the people whom an unfinished `forget` removes. It is stored at the job's location, because the work folder may be on a
+/// machine that no longer exists.
 const JOURNAL: &str = ".work/forgetting.json";
 /// The page that lists the months.
 const INDEX: &str = "index.html";
@@ -51,7 +52,7 @@ impl Section {
         }
     }
 
-    /// Whether files have a part of their hash in their names. Reports keep their names, because people look for them.
+    /// Whether files have a part of their hash in their names. Reports keep their names, because people search for reports by name.
     fn has_hashed_names(self) -> bool {
         self != Section::Reports
     }
@@ -75,11 +76,11 @@ impl Archive {
         Archive { store: Arc::new(Folder::new(root, work)) }
     }
 
-    /// A job in a bucket. `work` is the folder on this machine for its unfinished runs, with copies of at most so many bytes of its
-    /// months. A failing request is repeated for at most `give_up_after`.
+    /// A job in a bucket. `work` is the folder on this machine for its unfinished runs, and for a cache of its files of at most
+    /// `cache_max_bytes`. A failing request is repeated for at most `give_up_after`.
     ///
     /// # Errors
-    /// If the environment does not say enough to make a request.
+    /// If environment variables that a request needs are missing or invalid.
     pub fn in_bucket(uri: &BucketUri, work: PathBuf, cache_max_bytes: u64, give_up_after: Duration) -> Result<Archive, PublishError> {
         let (client, versions) = bucket::client(uri, give_up_after)?;
         Ok(Archive { store: Arc::new(Bucket::new(client, versions, uri, work, cache_max_bytes)) })
@@ -90,10 +91,10 @@ impl Archive {
         self.shown("")
     }
 
-    /// Whether anything is kept of this job.
+    /// Whether the job's folder exists, or the bucket has an object of the job.
     ///
     /// # Errors
-    /// If the place cannot be read.
+    /// If the bucket cannot be read.
     pub fn exists(&self) -> Result<bool, PublishError> {
         self.store.is_there("")
     }
@@ -122,17 +123,17 @@ impl Archive {
         self.store.shown(path).display().to_string()
     }
 
-    /// The people whom an unfinished `forget` removes, as it wrote them; `None` if none is unfinished.
+    /// The people whom an unfinished `forget` removes, as `forget` wrote them; `None` if no `forget` is unfinished.
     pub fn journal(&self) -> Result<Option<Vec<u8>>, PublishError> {
         self.store.read(JOURNAL)
     }
 
-    /// The path of the file with these people, for messages.
+    /// The path of the file with the people whom an unfinished `forget` removes, for messages.
     pub fn journal_path(&self) -> PathBuf {
         self.store.shown(JOURNAL)
     }
 
-    /// Writes the people whom a `forget` removes, or removes the file.
+    /// Writes the file with the people whom a `forget` removes, or removes this file if `journal` is `None`.
     pub fn set_journal(&self, journal: Option<&[u8]>) -> Result<(), PublishError> {
         match journal {
             Some(bytes) => self.store.write(JOURNAL, bytes),
@@ -158,7 +159,7 @@ impl Archive {
         Ok(runs.chain(names.iter().filter_map(|name| range(name))).collect())
     }
 
-    /// The local path of a file of `applied/` that is outside the months; `None` if it does not exist.
+    /// The local path of a file in `applied/` that belongs to no month; `None` if it does not exist.
     pub fn applied_file(&self, name: &str) -> Result<Option<PathBuf>, PublishError> {
         self.store.copy(&applied(name))
     }
@@ -193,14 +194,14 @@ impl Archive {
         if is_same { Ok(()) } else { self.store.write(INDEX, html.as_bytes()) }
     }
 
-    /// The address of a month's file, relative to the page that lists the months; `None` if the file does not exist.
+    /// The URL of a month's file, relative to the page that lists the months; `None` if the file does not exist.
     pub fn link(&self, section: Section, month: Month, file: &str) -> Result<Option<String>, PublishError> {
         let link = format!("{}/{file}", month_path(section, month));
         Ok(self.store.is_there(&link)?.then_some(link))
     }
 
-    /// Takes the job's lock and writes this process into it; `purpose` is the command. Then prepares the place, and repairs it after
-    /// a crash.
+    /// Takes the job's lock and writes this process into it; `purpose` is the command. Then prepares the job's location for writing, and
+    /// repairs what a crash left.
     ///
     /// # Errors
     /// If another process has the lock, or if nothing can be written.
@@ -228,7 +229,7 @@ impl Archive {
         Ok(self.store.holder()?)
     }
 
-    /// Tries whether the job can be kept here, without its lock, and leaves no change.
+    /// Tests, without the job's lock, whether the job can be stored at its location. Leaves no change.
     ///
     /// # Errors
     /// If nothing can be written, or if a bucket does not honour conditional writes.
@@ -252,8 +253,8 @@ impl Archive {
         publish::remove_folder(self.work_folder())
     }
 
-    /// Removes what is left of the earlier versions of all months: files that a bucket keeps for a day, and versions that it keeps for
-    /// longer. The caller must have the lock.
+    /// Removes the remains of earlier versions of all months: files that no manifest lists (in a bucket they otherwise stay for a day),
+    /// files of engines, and old versions that a bucket keeps. The caller must have the lock.
     pub fn purge(&self) -> Result<OldVersions, PublishError> {
         for section in [Section::Snapshots, Section::History, Section::Reports, Section::Applied] {
             for name in self.store.folders(section.name())? {
@@ -264,7 +265,7 @@ impl Archive {
         self.purge_versions()
     }
 
-    /// Removes the versions of files that a bucket keeps although they were replaced or removed.
+    /// Removes the old versions that a bucket keeps of files that were replaced or removed.
     pub fn purge_versions(&self) -> Result<OldVersions, PublishError> {
         self.store.purge_versions()
     }

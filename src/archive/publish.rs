@@ -69,8 +69,8 @@ pub struct ListedFile {
 #[serde(rename_all = "lowercase")]
 pub enum Checksum {
     Sha256(String),
-    /// What a bucket gives for its object. The file was written by an engine, and no row of it passed through this program. In some buckets
-    /// it is the MD5 of the bytes; in others it means nothing outside of the bucket.
+    /// The ETag of the file's object in a bucket. An engine wrote the file, and its rows did not pass through this program, so there is no
+    /// SHA-256. In some buckets the ETag is the MD5 of the bytes; in others it means nothing outside of the bucket.
     Etag(String),
 }
 
@@ -104,7 +104,7 @@ impl ListedFile {
         let file = self.path.rfind('/').map_or(0, |slash| slash + 1);
         let is_inserted = |part: &str| match &self.checksum {
             Checksum::Sha256(hash) => hash.get(..HASH_IN_NAME) == Some(part),
-            // The name has a hash, which cannot be compared with an ETag. So whatever looks like such a hash is one.
+            // The hash in the name cannot be compared with an ETag. So any part that looks like a hash counts as one.
             Checksum::Etag(_) => part.len() == HASH_IN_NAME && part.bytes().all(|digit| digit.is_ascii_hexdigit()),
         };
         match self.path[file..].split('.').position(is_inserted) {
@@ -125,7 +125,7 @@ pub struct Staging {
     files: Mutex<Vec<ListedFile>>,
     is_committed: bool,
     names_are_hashed: bool,
-    /// Where the folder will be published, in the job's place. Empty if that is not known yet.
+    /// Where the folder will be published, relative to the job's location. Empty if this is not set.
     target: String,
 }
 
@@ -138,8 +138,8 @@ impl Staging {
         Ok(Staging { path, files: Mutex::default(), is_committed: false, names_are_hashed: false, target: String::new() })
     }
 
-    /// Files get a part of their hash as a part of their name when they are listed: `ledger.6ca13d52ca70c883.parquet`. So a file of a
-    /// new version never replaces one of the version before, which a reader may be reading.
+    /// Files get a part of their hash as a part of their name when they are listed: `ledger.6ca13d52ca70c883.parquet`. So a new version of
+    /// a file never replaces the version before, which a reader may be reading.
     #[must_use]
     pub fn with_hashed_names(mut self) -> Staging {
         self.names_are_hashed = true;
@@ -182,7 +182,7 @@ impl Staging {
         if self.names_are_hashed { with_hash(relative, hash) } else { relative.to_string() }
     }
 
-    /// Adds a file to the list that is not in this folder: it is where the folder will be published already.
+    /// Adds a file to the list that is not in this folder, but already where the folder will be published.
     pub(crate) fn list_placed(&self, file: ListedFile) {
         // A poisoned lock is harmless: the list is never half changed.
         self.files.lock().unwrap_or_else(PoisonError::into_inner).push(file);

@@ -111,7 +111,8 @@ impl Snapshot {
         self.files.verify()
     }
 
-    /// The same, where the files are kept: copies on this machine count for nothing.
+    /// Checks every file as [`Snapshot::verify`] does, but ignores cached copies on this machine: a file in a bucket is checked in the
+    /// bucket.
     ///
     /// # Errors
     /// When a file differs from what was published, or cannot be fetched.
@@ -124,13 +125,13 @@ impl Snapshot {
         self.rows_of(&CONTACTS)
     }
 
-    /// The number of rows of one of its tables, from the manifest.
+    /// The number of rows of one of the snapshot's tables, from the manifest.
     pub fn rows_of(&self, table: &Table) -> u64 {
         let is_of_table = |file: &&ListedFile| file.path.split('/').next() == Some(table.name);
         self.manifest.files.iter().filter(is_of_table).map(|file| file.rows).sum()
     }
 
-    /// Verifies the files of one of its tables and returns their paths.
+    /// Verifies the files of one of the snapshot's tables and returns their paths on this machine.
     ///
     /// # Errors
     /// When a file differs from what was published.
@@ -138,7 +139,7 @@ impl Snapshot {
         self.files.verified(|path| path.split('/').next() == Some(table.name))
     }
 
-    /// The paths of the files of one of its tables in the job's place, for an engine that reads them itself.
+    /// The paths of the files of one of the snapshot's tables, relative to the job's location, for an engine that reads the files itself.
     ///
     /// # Errors
     /// When a file is missing or differs from what was published.
@@ -146,7 +147,7 @@ impl Snapshot {
         self.files.for_engine(|path| path.split('/').next() == Some(table.name))
     }
 
-    /// Checks the files for an engine that reads them itself.
+    /// Checks all files for an engine that reads them itself, see [`ListedFiles::for_engine`].
     ///
     /// # Errors
     /// When a file is missing or differs from what was published.

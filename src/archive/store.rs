@@ -1,5 +1,5 @@
-//! Where the files of a job are kept: in a folder of this machine, or in a bucket. Everything else in this crate names files by their
-//! path in the job's place, with `/` between names: `snapshots/run_month=2026-10/manifest.json`.
+//! Stores the files of a job: in a folder of this machine, or below a prefix in a bucket. This folder or prefix is the job's location. All
+//! other modules of this crate use paths relative to it, with `/` between names: `snapshots/run_month=2026-10/manifest.json`.
 
 pub(crate) mod bucket;
 mod flock;
@@ -25,14 +25,15 @@ pub use verified::{Damage, ListedFiles, ReadManifest};
 #[cfg(test)]
 mod tests;
 
-/// The folder in which engines outside of this process write, in the job's place. What an interrupted command left in it is removed.
+/// The folder, relative to the job's location, in which engines outside of this process write. The next command removes what an interrupted
+/// command left in it.
 pub(crate) const ENGINE: &str = ".engine";
-/// How a folder below [`ENGINE`] begins in which an engine is tried out, without the lock.
+/// The prefix of the names of folders below [`ENGINE`] in which an engine is tested, without the lock.
 pub(crate) const CHECK: &str = "check-";
-/// A folder below [`ENGINE`] with this file is kept: a person runs its queries.
+/// A folder below [`ENGINE`] with this file is not removed, because a person runs the queries of its script.
 pub(crate) const SCRIPT: &str = "script.json";
 
-/// A place for the files of a job. Its methods block.
+/// Stores the files of a job. All methods block.
 pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// A path as it is written in messages.
     fn shown(&self, path: &str) -> PathBuf;
@@ -70,10 +71,10 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// Unpublishes a folder, if it exists, and removes its files.
     fn retire(&self, path: &str) -> Result<(), PublishError>;
 
-    /// Removes what is left of earlier versions of a published folder, now and not when it is a day old.
+    /// Removes files of earlier versions of a published folder immediately, and not only when they are a day old.
     fn purge(&self, path: &str) -> Result<(), PublishError>;
 
-    /// Removes the versions of files that the place keeps although they were replaced or removed.
+    /// Removes the old versions that a bucket keeps of files that were replaced or removed.
     fn purge_versions(&self) -> Result<OldVersions, PublishError>;
 
     /// The path on this machine of a listed file. It may not exist yet.
@@ -82,7 +83,7 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// Brings a listed file to its path on this machine, if it is not there, and compares it with its hash.
     fn fetch(&self, folder: &str, file: &ListedFile) -> Result<(), Problem>;
 
-    /// Compares a listed file with its hash where it is kept, and not a copy of it on this machine.
+    /// Compares a listed file with its hash where it is stored, and ignores a cached copy on this machine.
     fn verify(&self, folder: &str, file: &ListedFile) -> Result<(), Problem>;
 
     /// The problem of a listed file, if it is missing or has another size.
@@ -91,13 +92,13 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// The bytes of all files below a path.
     fn bytes_below(&self, path: &str) -> u64;
 
-    /// The Parquet files that an engine wrote below a folder, as they are now, in the order of their names.
+    /// The Parquet files that an engine wrote directly into a folder, in the order of their names. Each call lists the folder again.
     fn written_below(&self, folder: &str) -> Result<Vec<WrittenFile>, PublishError>;
 
     /// The last bytes of a file that an engine wrote.
     fn tail(&self, file: &WrittenFile, bytes: u64) -> Result<Vec<u8>, PublishError>;
 
-    /// A file that an engine wrote, on this machine.
+    /// Makes a file that an engine wrote available on this machine.
     fn fetch_written(&self, file: &WrittenFile) -> Result<LocalFile, PublishError>;
 
     /// Adds a file that an engine wrote to a folder that is being written. In a bucket, the file is copied to where the folder will be
@@ -107,7 +108,7 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// Removes a folder of an engine.
     fn remove_below(&self, folder: &str) -> Result<(), PublishError>;
 
-    /// Takes the job's lock; `purpose` is the command. Then prepares the place, and repairs it after a crash.
+    /// Takes the job's lock; `purpose` is the command. Then prepares the job's location for writing, and repairs what a crash left.
     ///
     /// # Errors
     /// If another process has the lock, or if nothing can be written.
@@ -116,7 +117,7 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// The process that has the job's lock; `None` if there is none. Changes nothing.
     fn holder(&self) -> Result<Option<Holder>, StoreError>;
 
-    /// Tries whether the job can be kept here, without its lock, and leaves no change.
+    /// Tests, without the job's lock, whether the job can be stored at its location. Leaves no change.
     fn try_out(&self) -> Result<Tried, StoreError>;
 }
 
@@ -125,11 +126,12 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 pub(crate) struct WrittenFile {
     pub path: String,
     pub bytes: u64,
-    /// What identifies its version in a bucket.
+    /// The ETag of the file's version in a bucket; `None` for a file in a folder.
     pub tag: Option<String>,
 }
 
-/// Whether a file of this name has rows. Engines also write files about files, whose names begin with `_` or `.`.
+/// Whether a file of this name has rows. Engines also write files without rows (checksums, markers of success), whose names begin with `_`
+/// or `.`.
 fn is_of_engine(name: &str) -> bool {
     name.ends_with(".parquet") && !name.starts_with(['_', '.'])
 }
@@ -153,13 +155,13 @@ impl LocalFile {
 impl Drop for LocalFile {
     fn drop(&mut self) {
         if let LocalFile::Copy(path) = self {
-            // Best effort: it is in a folder that the next command removes.
+            // Best effort: a copy that stays is removed with its folder by [`Store::purge_versions`].
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-/// Why a job cannot be kept in a place.
+/// Why a job cannot be stored at a location.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("`{path}` is locked: {holder}", path = .path.display())]
@@ -215,9 +217,9 @@ impl fmt::Display for Holder {
 /// What became of the old versions of files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OldVersions {
-    /// There were so many, and they were removed. 0: the place keeps none.
+    /// This number of old versions was removed. 0 if none are kept.
     Removed(u64),
-    /// It is not known whether there are any: why, and what to do.
+    /// It is unknown whether there are old versions. The text says why, and what to do.
     Unknown(String),
 }
 
@@ -226,22 +228,23 @@ pub enum OldVersions {
 pub(crate) enum Problem {
     /// It differs from what was published, or the disk cannot read it.
     Damage(String),
-    /// It could not be read for a reason that says nothing about it: a store that does not answer, a permission, a full disk.
+    /// It is unknown whether the file is damaged, because it could not be read: the store does not answer, a permission is missing, or the
+    /// disk is full.
     Unreachable(Arc<PublishError>),
 }
 
-/// Whether an error says nothing about the file that was to be read.
+/// Whether an error does not show that a file is damaged: the bucket failed, a permission is missing, or the disk is full.
 fn says_nothing(error: &io::Error) -> bool {
     let is_of_bucket = error.get_ref().is_some_and(|error| error.is::<BucketError>());
     is_of_bucket || error.kind() == io::ErrorKind::PermissionDenied || crate::disk::is_full(error)
 }
 
-/// The result of trying out a place.
+/// The result of a successful test of the job's location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tried {
     /// The job's folder can be written.
     Writable,
-    /// There is no folder of this job, and it can be made in this one.
+    /// The job's folder does not exist, and can be made in this folder.
     CanBeMade(PathBuf),
     /// The bucket can be read and written, and honours conditional writes.
     Bucket,
@@ -250,7 +253,7 @@ pub enum Tried {
 /// Kept while a process writes. The lock is released when this is dropped, or when the process ends.
 pub struct Lock {
     _held: Box<dyn Any + Send + Sync>,
-    /// The host of a run that did not end: its unfinished work is there.
+    /// The host of a run that did not end. The unfinished work of that run is on that host.
     pub(crate) unfinished_on: Option<String>,
 }
 

@@ -195,8 +195,8 @@ impl TableError {
         TableError { action: "read", what: format!("`{}`", path.display()), source: io::Error::other(problem) }
     }
 
-    /// The error for a failed write. The Parquet writer may hide the I/O error. Therefore the half-written file is written once
-    /// more. If there is no space for this write, the disk is full.
+    /// The error for a failed write. The Parquet writer may hide the I/O error. Therefore 64 KiB are appended to the half-written file. If
+    /// there is no space for them, the disk is full.
     fn writing(path: &Path, source: PolarsError) -> TableError {
         let mut cause = cause::of(&source);
         if has_no_room(path) {

@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: Backfill, progress: &Progress, tracker: &RunT
     report(&context.archive, outcome, options.snapshot_only)
 }
 
-/// Replaces the hints of a run that name flags that a backfill does not have.
+/// Replaces those hints that name flags of `run` which `backfill` does not have.
 fn failed(error: JobError) -> Failure {
     let hint = match &error {
         JobError::NotBegun { .. } => "choose an earlier --to",

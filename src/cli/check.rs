@@ -47,7 +47,7 @@ fn line(Finding { subject, seen }: Finding) -> Line {
 }
 
 fn as_json(lines: &[Line]) -> String {
-    // Texts and numbers are always valid JSON.
+    // Texts and numbers can always be written as JSON, so no line is dropped.
     stdout::json_lines(&lines.iter().filter_map(|line| serde_json::to_string(line).ok()).collect::<Vec<_>>())
 }
 

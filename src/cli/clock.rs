@@ -1,5 +1,5 @@
-//! The current time. The wall clock is read once; after that, the elapsed time is added. So if NTP or a person sets the clock
-//! during a run, no instant moves before an earlier one or past the end of a month.
+//! The current time. The wall clock is read once; after that, the elapsed time is added. So if NTP or a person sets the clock during a run,
+//! the time of the run neither goes back nor jumps past the end of a month.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

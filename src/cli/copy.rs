@@ -1,4 +1,4 @@
-//! `copy`: copies a job to another place.
+//! `copy`: copies the archive of a job to another folder or bucket.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) async fn run(arguments: Copy, progress: &Progress) -> Result<u8, Fail
         ));
     }
     let mut there = settings.clone();
-    // Both have a folder for unfinished work.
+    // If `work_dir` is set, the copy has its unfinished work in a folder of its own inside it.
     there.output.work_dir = settings.output.work_dir.as_ref().map(|folder| folder.join("copy"));
     there.output.dir = to;
     let (source, target) = (job::archive(&settings)?, job::archive(&there)?);
@@ -39,7 +39,8 @@ pub(super) async fn run(arguments: Copy, progress: &Progress) -> Result<u8, Fail
     if copied.has_open() { Err(Failure::not_all_copied(&place)) } else { Ok(0) }
 }
 
-/// Whether a place is where the jobs are, or in the folder of this job. The same folder may be written in several ways.
+/// Whether `to` is the folder or bucket with the jobs, or inside the folder of this job. Folders are compared by their resolved paths,
+/// because one folder can have several paths.
 fn is_at(to: &Location, jobs: &Location, name: &str) -> bool {
     let (Location::Folder(to), Location::Folder(jobs)) = (to, jobs) else { return to == jobs };
     let real = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());

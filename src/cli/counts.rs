@@ -67,7 +67,7 @@ fn as_json(counts: &[Count]) -> String {
         count: Option<u64>,
     }
     let entry = |count: &Count| serde_json::to_string(&Entry { id: count.id.as_deref(), name: &count.name, count: count.count });
-    // Texts and numbers are always valid JSON.
+    // Texts and numbers can always be written as JSON, so no count is dropped.
     stdout::json_lines(&counts.iter().filter_map(|count| entry(count).ok()).collect::<Vec<_>>())
 }
 

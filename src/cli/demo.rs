@@ -1,5 +1,5 @@
-//! Six months in a few seconds: the embedded Intercom runs in this process, and the month-end job runs at each month's end. They
-//! use real HTTP and the same code as `cohorts run`.
+//! Six months in a few seconds: the embedded Intercom runs in this process, and the month-end job runs at each month's end. The job sends
+//! real HTTP requests to the embedded Intercom, with the same code as `cohorts run`.
 
 use chrono::Duration;
 use tokio::net::TcpListener;

@@ -88,8 +88,7 @@ impl Failure {
         )
     }
 
-    /// The API did not accept a change. `unauthorized` is the hint if the token may not write, `otherwise` the hint in all other
-    /// cases.
+    /// The API did not accept a change. The hint is `unauthorized` if the token may not write, and `otherwise` in all other cases.
     fn unchanged(error: RequestError, unauthorized: &str, otherwise: &str) -> Failure {
         let (code, _) = request_code_and_hint(&error, true);
         let hint = if error.is_unauthorized() { unauthorized } else { otherwise }.to_string();
@@ -108,7 +107,7 @@ impl Failure {
         Failure { hint: Some(hint.to_string()), ..self }
     }
 
-    /// A person may still be in damaged files. The message does not name the person.
+    /// A person may still be in damaged files or in old versions of files. The message does not name the person.
     pub(super) fn not_all_forgotten(forgotten: &Forgotten) -> Failure {
         let damaged = forgotten.damaged.iter().map(|damaged| format!("\n  {damaged}"));
         let tags = forgotten.damaged_tags.iter().map(|(month, problem)| format!("\n  applied tags of {month}: {problem}"));
@@ -123,14 +122,14 @@ impl Failure {
         Failure { code: INCOMPLETE, error: Box::new(Plain { message, source: None }), hint: Some(hint.to_string()) }
     }
 
-    /// Months were not copied.
+    /// Some months were not copied, and a person must decide what to do about them.
     pub(super) fn not_all_copied(place: &str) -> Failure {
         let message = format!("not everything was copied to `{place}`; the months that differ are listed above");
         let hint = "of a month that differs, decide which one is right: restore the damaged one, or move the folder away that is wrong, and copy again";
         Failure { code: INCOMPLETE, error: Box::new(Plain { message, source: None }), hint: Some(hint.to_string()) }
     }
 
-    /// The tag disappeared during the work.
+    /// The tag was renamed or deleted during the work, so the API used another tag.
     pub(super) fn other_tag(id: &str) -> Failure {
         let message = format!("the tag was renamed or deleted in the meantime: the API used another tag, id:{id}");
         Failure::not_all(
@@ -176,7 +175,7 @@ impl Failure {
         if let Some(hint) = &self.hint {
             text.push_str(&format!("\nhint: {hint}"));
         }
-        // Names are data and may contain control sequences of a terminal.
+        // Names are data and may contain control sequences of a terminal, so control characters are replaced by blanks.
         text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
     }
 
@@ -443,7 +442,7 @@ fn client_code_and_hint(error: &ClientError) -> (u8, Option<String>) {
     }
 }
 
-/// What to do if the API refuses a request but answers others.
+/// What to do if the API refuses a request but answers other requests.
 fn refused_hint(error: &RequestError) -> &'static str {
     if error.is_missing() && error.path.starts_with("/conversations") {
         "Intercom answers like this while its index contains a deleted conversation: another `intercom.api_version` has helped, and waiting some days may help; --accept-incomplete publishes the month without its conversations"

@@ -16,7 +16,7 @@ pub(super) async fn run(arguments: Forget, progress: &Progress) -> Result<u8, Fa
     let person = match (arguments.contact, arguments.email) {
         (Some(id), _) => Person::Contact(id),
         (None, Some(address)) => Person::Email(address),
-        // The parser requires one of them.
+        // The parser requires --contact or --email.
         (None, None) => return Err(Failure::usage("no person is named", "give --contact ID or --email ADDRESS")),
     };
     let _lock = archive.lock("forget").map_err(JobError::from)?;

@@ -20,7 +20,7 @@ use reports::digest::{grouped, one_line};
 
 pub(super) async fn run(arguments: &Init, progress: &Progress) -> Result<u8, Failure> {
     let file = &arguments.output;
-    // Asked before the workspace is, and again when the file is written.
+    // Check before anything is requested from the workspace. `write` checks again.
     if file.exists() {
         return Err(exists(file));
     }
@@ -125,7 +125,7 @@ fn ask(all: &[Choice], answers: &mut impl BufRead, out: &mut impl Write) -> io::
     }
 }
 
-/// The numbers and ranges of an answer, each once; else the part that is neither.
+/// The numbers of an answer and of its ranges, each once. The error is the first part that is neither a number nor a range.
 fn numbers(answer: &str, most: usize) -> Result<Vec<usize>, &str> {
     let mut numbers = Vec::new();
     for part in answer.split([',', ' ', '\t', '\r', '\n']).filter(|part| !part.is_empty()) {
@@ -144,7 +144,7 @@ fn numbers(answer: &str, most: usize) -> Result<Vec<usize>, &str> {
     Ok(numbers)
 }
 
-/// The job's name: that of the file, with the characters that a name may have.
+/// The job's name: the file's name without its extension, with `-` for each character that a job's name may not have.
 fn job_name(file: &Path) -> String {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let allowed = |character: char| if character.is_ascii_alphanumeric() || "-_".contains(character) { character } else { '-' };
@@ -158,7 +158,7 @@ fn pasted(file: &Path) -> String {
     if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
-/// Writes the file, and never over another.
+/// Writes the file. Fails if the file exists.
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => exists(file),

@@ -16,7 +16,7 @@ use super::run_tracker::RunTracker;
 
 pub(super) struct JsonLines(pub RunTracker);
 
-/// The names of a line, each once, in the order in which they came, with their values.
+/// The fields of a log line, in the order in which they were added. Each name is there once.
 #[derive(Default)]
 struct Line(Vec<(String, Value)>);
 
@@ -68,7 +68,7 @@ impl Line {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    /// A later value replaces an earlier one.
+    /// Adds a field. If the line has a field of this name, its value is replaced.
     fn put(&mut self, name: &str, value: Value) {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => *known = value,

@@ -1,5 +1,6 @@
-//! The command line: arguments, exit codes, messages on standard error and results on standard output. Each command has its own
-//! file. Only this part of the program reads the wall clock, but for the expiry of a lock in a bucket.
+//! The command line: arguments, exit codes, messages on standard error and results on standard output. Each command has its own file. Only
+//! this part of the program reads the wall clock, with these exceptions: the lock and the cache of a bucket, the rate limit of a server
+//! that sends no `Date`, and the embedded Intercom.
 
 mod arguments;
 mod backfill;
@@ -49,7 +50,7 @@ use intercom::Change;
 /// two MiB in an unoptimised build. Unused stack takes no memory.
 const STACK: usize = 16 << 20;
 
-/// Parses, runs, and returns an exit code of the README.
+/// Parses the arguments, runs the command, and returns one of the exit codes that the README lists.
 pub fn main() -> ExitCode {
     // Everything this program writes is readable by its owner only.
     #[cfg(unix)]
@@ -97,7 +98,7 @@ pub fn main() -> ExitCode {
     code
 }
 
-/// Help, version or a usage error from clap.
+/// Prints the help, the version or a usage error of clap.
 fn answer(message: &clap::Error) -> Result<u8, Failure> {
     let printed = message.print().and_then(|()| io::stdout().flush());
     // Help and version are results, but a usage error is not. clap prints each to the right output.
@@ -109,7 +110,7 @@ fn answer(message: &clap::Error) -> Result<u8, Failure> {
 
 async fn work(command: Command, progress: &progress::Progress, tracker: &RunTracker) -> Result<u8, Failure> {
     let is_server = matches!(command, Command::Simulate(_));
-    // These commands report what was done before the interrupt.
+    // These commands handle an interrupt themselves: they report what was done before it.
     let ends_by_itself = matches!(command, Command::Tag(_) | Command::Untag(_));
     tokio::select! {
         ended = dispatch(command, progress, tracker) => ended,

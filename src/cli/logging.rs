@@ -19,7 +19,7 @@ pub(super) fn start(global: &Global, tracker: &RunTracker) -> Progress {
     let draws = is_terminal && !global.quiet && global.verbose == 0 && global.log_format == LogFormat::Text;
     let level = match (global.quiet, global.verbose) {
         (true, _) => LevelFilter::ERROR,
-        // The live line shows the steps already.
+        // The live line shows the steps, so the log leaves out the lines about them.
         (false, 0) if draws => LevelFilter::WARN,
         (false, 0) => LevelFilter::INFO,
         (false, 1) => LevelFilter::DEBUG,
@@ -30,7 +30,7 @@ pub(super) fn start(global: &Global, tracker: &RunTracker) -> Progress {
     let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let writer = AroundProgress(progress.clone());
     let registry = tracing_subscriber::registry().with(targets);
-    // Only tests of this crate do this twice. The first logger is kept.
+    // Only tests of this crate set up logging twice. Then the first logger stays.
     let _ = match global.log_format {
         LogFormat::Text => {
             let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours).with_target(false);

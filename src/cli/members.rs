@@ -70,7 +70,7 @@ pub(super) async fn run(arguments: &Members, progress: &Progress) -> Result<u8, 
     }
 }
 
-/// The existing group of this name, and the number of its members if its list has it.
+/// The group of this name, and the number of its members if the API's list of groups shows it.
 async fn find(client: &Client, of: Counted, name: &GroupName, api_version: &str) -> Result<(Group, Option<u64>), Failure> {
     let Some(listed) = client.groups(of, name.kind).await? else {
         return Err(Failure::usage(
@@ -87,7 +87,7 @@ async fn find(client: &Client, of: Counted, name: &GroupName, api_version: &str)
     })?;
     let group = group.0;
     let count = listed.into_iter().find(|listed| listed.group == group).and_then(|listed| listed.count);
-    // The counts in the listing of tags are numbers of contacts.
+    // The list of tags counts contacts, so its count does not apply to companies.
     let count = count.filter(|_| of == Counted::People || group.kind == GroupKind::Segment);
     Ok((group, count))
 }
@@ -176,7 +176,7 @@ impl To<'_> {
     }
 }
 
-/// What is listed, and how people see it.
+/// What is listed, contacts or companies, and how a table for people shows it.
 struct Shown {
     of: Counted,
     table: &'static Table,

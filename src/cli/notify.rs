@@ -42,7 +42,7 @@ pub(crate) struct Notification {
     pub basis: Option<String>,
     /// The cohorts of all the months.
     pub cohorts: Vec<NotifiedCohort>,
-    /// What stands out in the last of the months. Empty unless this command built its reports.
+    /// What stands out in the last of the months. Empty unless this command built the reports of that month.
     pub stands_out: Vec<Notable>,
     /// Keys of the streams that do not agree with the totals of the API.
     pub incomplete: Vec<String>,
@@ -70,7 +70,7 @@ pub(crate) struct NotifiedCohort {
     pub members: u64,
 }
 
-/// Why the webhook was not notified. It does not contain the address, which may be a secret.
+/// Why the webhook was not notified. No message contains the webhook's URL, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotifyError {
     #[error("the HTTP client could not be set up")]
@@ -111,7 +111,7 @@ impl NotifyError {
 
 /// Sends the message, with retries, until the webhook accepts it.
 pub(crate) async fn send(address: &SecretString, body: &[u8]) -> Result<(), NotifyError> {
-    // If another provider was installed in this process before, that one is kept.
+    // If this process has a default crypto provider already, that provider stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let proxy = proxy::route(address.expose_secret()).map_err(NotifyError::NoProxy)?.proxy();
     let client = proxy::configure(reqwest::Client::builder(), proxy.as_ref())
@@ -119,7 +119,7 @@ pub(crate) async fn send(address: &SecretString, body: &[u8]) -> Result<(), Noti
         .user_agent(USER_AGENT)
         .timeout(TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
-        // Send only to the configured address.
+        // Follow no redirect, so that the message goes only to the configured URL.
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(|_| NotifyError::Setup)?;
@@ -144,7 +144,7 @@ async fn tries(client: &reqwest::Client, proxy: Option<&Proxy>, address: &Secret
 
 async fn attempt(client: &reqwest::Client, proxy: Option<&Proxy>, address: &SecretString, body: &[u8]) -> Result<(), NotifyError> {
     let request = client.post(address.expose_secret()).header(CONTENT_TYPE, "application/json").body(body.to_vec());
-    // The text of the error is not used, because it contains the address.
+    // The text of the error is not used, because it contains the URL.
     let response = request.send().await.map_err(|error| {
         if let Some(failure) = proxy.and_then(|proxy| proxy.failure(&error)) {
             NotifyError::Proxy(failure)

@@ -59,7 +59,7 @@ impl Progress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Updates the progress while the work runs: the live line every tick, otherwise a log line every ten seconds.
+    /// Updates the progress while the work runs: the live line every second, otherwise a log line every ten seconds.
     pub(super) async fn keep_updating(&self) -> Infallible {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -107,7 +107,7 @@ impl Progress {
         self.bar.set_message(message);
     }
 
-    /// Shows the start of a step on the live line only. The log shows its end.
+    /// Shows the start of a step on the live line. The log has the start only at the debug level; the info level has the end of the step.
     fn show(&self, message: String) {
         tracing::debug!("{message}");
         self.bar.set_message(message.clone());
@@ -193,7 +193,7 @@ impl Progress {
 
     fn take_of_fetching(&self, event: Event) {
         let mut state = self.state();
-        // Streams are fetched after the plan was made.
+        // `Event::Planned` starts the state that is updated here. Without this state, the event is ignored.
         let Doing::Fetching(fetching) = &mut state.doing else { return };
         let now = Instant::now();
         match event {

@@ -70,7 +70,7 @@ pub(super) async fn run(arguments: Report, progress: &Progress, tracker: &RunTra
     if damaged.is_empty() { Ok(0) } else { Err(JobError::Damaged(damaged).into()) }
 }
 
-/// Writes the counting of a month as a script.
+/// Writes the queries that count a month as one SQL script, for an engine that runs it later.
 async fn script(archive: Archive, settings: Settings, month: Month, file: &Path, progress: &Progress) -> Result<u8, Failure> {
     let (observer, path) = (progress.observer(), file.to_path_buf());
     let writing = tokio::task::spawn_blocking(move || job::engine_script(&archive, &settings, month, &path, &observer));

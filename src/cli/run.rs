@@ -48,7 +48,7 @@ pub(super) async fn run(arguments: Run, progress: &Progress, tracker: &RunTracke
     report(&context.archive, &context.settings, outcome, options.snapshot_only)
 }
 
-/// Loads the settings and logs the messages of their layers.
+/// Loads the settings and logs their notices as warnings.
 pub(super) fn load(sources: &Sources) -> Result<Settings, Failure> {
     let settings = settings::load(sources)?;
     for notice in &settings.notices {
@@ -57,7 +57,7 @@ pub(super) fn load(sources: &Sources) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-/// A client with the token, for the settings' workspace.
+/// A client for the workspace of these settings, with the token that they name.
 pub(super) fn client(settings: &Settings) -> Result<Client, Failure> {
     let token = settings::read_token(settings.intercom.token_file.as_deref())?;
     Ok(job::client(settings, token)?)
@@ -86,7 +86,7 @@ pub(super) fn warn_of_stale(months: &[Month]) {
     }
 }
 
-/// Logs the groups that were not found, for a run that ends for another reason.
+/// Logs the groups that were not found. A run that ends with another failure calls this, because its failure does not name these groups.
 pub(super) fn warn_of_unresolved(unresolved: &[Unresolved]) {
     for missing in unresolved {
         tracing::warn!("{missing}");
@@ -109,7 +109,7 @@ fn warn_of_missed(months: &[Month]) {
     }
 }
 
-/// Where the reports are, after `--snapshot-only`.
+/// Printed in place of the location of the reports, after `--snapshot-only`.
 pub(super) const NOT_BUILT: &str = "not built yet: `cohorts report` or the next run builds them";
 
 /// Prints the result to standard output. Groups that were not found are reported on standard error.

@@ -61,7 +61,7 @@ pub(super) struct Known {
     pub is_new: bool,
     /// The months of the command that are published.
     pub observed: Vec<Observed>,
-    /// The last of the months, if its reports were built.
+    /// The digest of the last of the months, if its reports were built.
     pub digest: Option<Digest>,
     pub incomplete: Vec<String>,
     pub missed: Vec<Month>,
@@ -83,7 +83,8 @@ impl Step {
 impl RunTracker {
     pub(super) fn begin(command: Option<&'static str>, now: DateTime<Utc>) -> RunTracker {
         let begun = Instant::now();
-        // Two processes may begin in the same second. The standard library seeds its hashers at random.
+        // Two processes may begin in the same second, so the run ID ends with a random number: the standard library seeds its hashers at
+        // random.
         let random = RandomState::new().build_hasher().finish() as u32;
         let position = Position { step: None, months: None, step_begun: begun };
         RunTracker {
@@ -123,7 +124,7 @@ impl RunTracker {
         state.position.months = Some(months);
     }
 
-    /// Called when the settings are read: from here on the webhook is known. A dry run does not notify the webhook.
+    /// Called when the settings are read. Sets the job's name and, unless this is a dry run, the webhook.
     pub(super) fn has_settings(&self, settings: &Settings, is_dry_run: bool) {
         let mut state = self.state();
         state.known.job.clone_from(&settings.job.name);

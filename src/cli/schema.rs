@@ -18,7 +18,7 @@ use reports::analysis::{REPORTS, Report};
 use reports::history;
 use reports::steps;
 
-/// A table with its name on the command line, and its report if it is one.
+/// A table, its name on the command line, and its report if the table is one.
 struct Listed {
     name: String,
     table: &'static Table,
@@ -80,18 +80,18 @@ pub(super) fn run(arguments: &Schema) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The settings of the job that is named; `None` if there is none.
+/// The settings of the job that --job names. `None` without --job.
 fn settings_of(arguments: &Schema) -> Result<Option<Settings>, Failure> {
     let Some(job) = &arguments.job else { return Ok(None) };
     run::load(&Sources { config: arguments.config.clone(), job: Some(job.clone().into()), flags: Vec::new() }).map(Some)
 }
 
-/// Where the reports are: those of a job, or those of the demo.
+/// The name and the location of the reports: those of the job that --job names, otherwise those of the demo.
 fn reports_of(arguments: &Schema) -> Result<warehouse::Reports, Failure> {
     match settings_of(arguments)? {
         Some(settings) => {
             let place = job::archive(&settings)?.location(Section::Reports);
-            // The tools run in folders of their own.
+            // The other tools may run in another folder, so the path must be absolute.
             let place = if place.contains("://") { place } else { absolute(&place) };
             Ok(warehouse::Reports { job: settings.job.name, place })
         }
@@ -103,7 +103,7 @@ fn absolute(place: &str) -> String {
     std::path::absolute(place).map_or_else(|_| place.to_string(), |path| path.display().to_string())
 }
 
-/// All steps: of a job with its rules, or of a job without rules.
+/// All steps: with the rules of the job that --job names, otherwise without rules.
 fn steps_of(arguments: &Schema) -> Result<Vec<Step>, Failure> {
     let Some(settings) = settings_of(arguments)? else { return Ok(steps::all(&[], true, Dialect::Polars)) };
     Ok(steps::all(settings.job.rules.iter().map(|rule| &rule.rule), settings.job.conversations, Dialect::Polars))
@@ -150,7 +150,7 @@ fn as_json(listed: &Listed) -> serde_json::Value {
     })
 }
 
-/// The rule for merged contacts, which concerns several reports.
+/// The section about merged contacts, which concerns several reports.
 const MERGED_CONTACTS: &str = "
 ## Merged contacts
 

@@ -11,20 +11,20 @@ pub(super) fn survive_size_limit() {
     }
 }
 
-/// Waits for Ctrl-C, Ctrl-\, a terminal that goes away, or the signal with which a service manager ends a job. The signals are caught from
-/// the call on, not only from the first poll: until then, other work may have begun.
+/// Waits for Ctrl-C, Ctrl-\, a terminal that goes away, or the signal with which a service manager ends a job. The signals are caught as
+/// soon as this function is called, not only when the future is first polled, because other work may begin between the call and the poll.
 #[cfg(unix)]
 pub(super) fn interrupted() -> impl Future<Output = ()> {
     use futures_util::future::select_all;
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
-    // `nohup` starts a program with this signal ignored, and a handler would undo that. If it is unknown whether the signal is
-    // ignored, no handler is installed.
+    // `nohup` starts a program with SIGHUP ignored, and a handler would undo that. If it is unknown whether SIGHUP is ignored, no handler
+    // is installed.
     if is_hangup_ignored() == Some(false) {
         kinds.push(SignalKind::hangup());
     }
-    // Without a handler, a signal ends the process.
+    // A signal whose handler cannot be installed ends the process at once.
     let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
     async move {
         if signals.is_empty() {

@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: Simulate) -> Result<u8, Failure> {
     };
     let making = tokio::task::spawn_blocking(move || Simulator::new(options));
     let simulator = making.await.map_err(|error| Failure::unexpected("the simulated workspace could not be generated", error))?;
-    // This line is printed when requests are answered, because a script may wait for it.
+    // A script may wait for this line, so it is printed when the port accepts connections and the workspace is generated.
     stdout::print(&format!("http://{address}"))?;
     // With a fixed time, the job must use the same instant.
     let as_of = arguments.now.map_or(String::new(), |now| format!(" --as-of {}", now.format("%Y-%m-%dT%H:%M:%SZ")));

@@ -172,8 +172,8 @@ async fn target(client: &Client, text: &str, change: Change) -> Result<Target, F
             }
             Ok(Target::Existing(group))
         }
-        // A name with one of these prefixes never creates a tag. `tag:VIP` means the existing tag VIP; a name with another of them is an
-        // error if no tag was found.
+        // A name with one of these prefixes never creates a tag. `tag:VIP` means the existing tag VIP. With any other of these prefixes, a
+        // name that matches no tag is an error.
         Err(unresolved) if ["tag:", "id:", "segment:", "rule:"].iter().any(|prefix| name.starts_with(prefix)) => {
             match name.strip_prefix("tag:") {
                 Some(rest) => Ok(Target::Existing(job::resolve(&GroupName::new(GroupKind::Tag, rest), &groups, &[])?.0)),
@@ -220,7 +220,7 @@ fn entries(done: &Done) -> Vec<String> {
             reason: outcome.reason.as_deref(),
         })
     };
-    // Texts and numbers are always valid JSON.
+    // Texts and numbers can always be written as JSON, so no item is dropped.
     done.items.iter().zip(&done.outcomes).filter_map(|pair| entry(pair).ok()).collect()
 }
 
@@ -275,9 +275,9 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// One line for each item, and a line with counts. In a plan, `open` is the result of undecided items.
+/// One line for each item, and a line with counts. In a plan, `open` is the result of those undecided items whose ID was found.
 fn table(done: &Done, open: Option<&'static str>) -> String {
-    // An item that was not found, or not looked up, may be sent anyway: the API decides.
+    // An item without an ID was not found or not looked up. It may be sent anyway: the API decides.
     let result = |outcome: &Outcome| match open {
         Some(open) if is_open(outcome) => outcome.id.as_ref().map_or("would be sent", |_| open),
         _ => outcome.result.as_str(),

@@ -34,7 +34,7 @@ pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     instant.or_else(day).ok_or_else(|| "write it like 2026-11-01T02:00:00Z".to_string())
 }
 
-/// Reads a month. A month before Intercom existed is a typing error, and would be published as empty.
+/// Reads a month. A month before Intercom existed is a typing error. It is refused, because its snapshot would be empty.
 pub(super) fn month(text: &str) -> Result<Month, String> {
     let month: Month = text.parse().map_err(|error: MonthError| error.to_string())?;
     let first = Month::of(NaiveDate::from_ymd_opt(2011, 1, 1).unwrap_or_default());
@@ -46,8 +46,7 @@ pub(super) fn loopback(text: &str) -> Result<IpAddr, String> {
     if address.is_loopback() { Ok(address) } else { Err("the embedded Intercom listens on loopback only".to_string()) }
 }
 
-/// Reads an e-mail address. Refuses an empty text: if a variable of a script is unset, this must not mean all contacts without an
-/// address.
+/// Reads an e-mail address. Refuses an empty text: an unset variable of a script must not mean all contacts without an address.
 pub(super) fn email_address(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let is_address = text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());

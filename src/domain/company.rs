@@ -17,7 +17,7 @@ pub struct Company {
     pub session_count: Option<u64>,
     pub user_count: Option<u64>,
     pub created_at: Option<DateTime<Utc>>,
-    /// When the company was created, as the workspace says.
+    /// When the company was created, as set by the workspace.
     pub remote_created_at: Option<DateTime<Utc>>,
     pub updated_at: Option<DateTime<Utc>>,
     pub last_request_at: Option<DateTime<Utc>>,

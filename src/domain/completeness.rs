@@ -46,8 +46,8 @@ pub fn agrees(came: u64, first: Option<u64>, last: Option<u64>, allowed: Allowed
     (first.min(last).saturating_sub(allowed)..=first.max(last).saturating_add(allowed)).contains(&came)
 }
 
-/// The counts in the list of groups lag behind. A group may differ from its count by this share or by this number of members, whichever is
-/// more.
+/// The counts in the list of groups lag behind the members. The number of rows of a group may differ from its count by this share of the
+/// count or by this number of members, whichever is more.
 const LISTED_PART: f64 = 0.05;
 const LISTED_MEMBERS: u64 = 5;
 
@@ -57,8 +57,8 @@ pub fn differs_from_listing(came: u64, listed: u64) -> bool {
     gap > LISTED_MEMBERS && gap as f64 > listed as f64 * LISTED_PART
 }
 
-/// Whether a stream announced fewer rows on its last page than on its first, by more than `allowed`. This happens when a stream was cut short,
-/// and also when many members leave a group while it is read.
+/// Whether a stream announced fewer rows on its last page than on its first page, by more than `allowed`. This happens when a stream was
+/// cut short, and also when many members leave a group while it is read.
 pub fn shrank(first: Option<u64>, last: Option<u64>, allowed: Allowed) -> bool {
     first.zip(last).is_some_and(|(first, last)| last + allowed.of(first) < first)
 }

@@ -110,12 +110,13 @@ macro_rules! struct_of_fields {
             pub tags: Option<OwnTags>,
             /// The contact's own list of segments. `None` if the record has no list, and always in 2.x.
             pub segments: Option<OwnTags>,
-            /// The contact's choices about subscriptions. `None` if the record has none, as before 2.5.
+            /// The contact's choices about subscriptions. `None` if the record has no list of choices, as before 2.5.
             pub subscriptions: Option<OwnSubscriptions>,
         }
 
         impl Contact {
-            /// A contact without data. Each generation of the API fills in the fields that it has.
+            /// A contact with only an id and a role. The decoder of each generation of the API fills in the fields that this generation
+            /// sends.
             pub fn unknown(id: impl Into<CompactString>, role: Role) -> Contact {
                 let (custom_attributes, tags, segments, subscriptions) = (Vec::new(), None, None, None);
                 Contact { id: id.into(), role, $($name: None,)* custom_attributes, tags, segments, subscriptions }
@@ -151,16 +152,16 @@ pub fn profile_columns() -> impl Iterator<Item = &'static str> {
     ["role"].into_iter().chain(USES.iter().filter(|(_, used)| *used == Use::profile).map(|(name, _)| *name))
 }
 
-/// The IDs in a contact's own list of tags or of segments.
+/// The IDs in the own list of tags of a contact, company or conversation, or in a contact's own list of segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnTags {
     pub ids: Vec<CompactString>,
-    /// Whether the list has all tags or segments of the contact. 2.x lists at most ten tags.
+    /// Whether the list has all tags or all segments. 2.x lists at most ten tags of a contact.
     pub is_complete: bool,
 }
 
 impl OwnTags {
-    /// Whether the contact has this tag or segment. `None` if the list is not complete and does not have the ID.
+    /// Whether the owner of the list has this tag or segment. `None` if the list is not complete and does not have the ID.
     pub fn contains(&self, id: &str) -> Option<bool> {
         if self.ids.iter().any(|own| own == id) { Some(true) } else { self.is_complete.then_some(false) }
     }
@@ -203,8 +204,8 @@ pub enum Opener {
     Contact(String),
     /// A user or lead, but the API does not say which one.
     UnknownContact,
-    /// An admin, a bot or a campaign. It counts for no contact.
+    /// An admin, a bot or a campaign. The conversation counts for no contact.
     Workspace,
-    /// The conversation has no author: a bot, a workflow or an import created it. It counts for no contact.
+    /// The conversation has no author: a bot, a workflow or an import created it. The conversation counts for no contact.
     NoAuthor,
 }

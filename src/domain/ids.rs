@@ -4,15 +4,15 @@ use std::collections::hash_map::Entry;
 
 use compact_str::CompactString;
 
-/// A map by contact id. Intercom's ids are 24 hex digits. They are stored as twelve bytes each, because the ids are the only memory of a
-/// run that grows with the workspace (about 20 MB for a million contacts).
+/// A map by contact id. Intercom's ids are 24 hex digits. They are stored as twelve bytes each, because the ids are the only data in a
+/// run's memory that grows with the workspace (about 20 MB for a million contacts).
 #[derive(Debug)]
 pub struct IdMap<V> {
     object_ids: HashMap<[u8; 12], V>,
     others: HashMap<Box<str>, V>,
 }
 
-/// A compact id: twelve bytes inline, any other text on the heap. Ids are ordered like their texts.
+/// A compact id. An id of 24 hex digits is stored inline as twelve bytes, any other text on the heap. Ids are ordered like their texts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ContactId {
     Object([u8; 12]),

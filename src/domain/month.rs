@@ -13,7 +13,7 @@ pub struct Month {
     month: u32,
 }
 
-/// The instants of a month in one time zone. `start` is the first of them, `end` is the first one after the month.
+/// The instants of a month in one time zone. `start` is the first instant of the month, `end` is the first instant after the month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MonthSpan {
     pub month: Month,
@@ -21,7 +21,7 @@ pub struct MonthSpan {
     pub end: DateTime<Utc>,
 }
 
-/// Consecutive months that are observed together. A single month is displayed as that month.
+/// Consecutive months that are observed together. If there is only one month, the text is that of a [`Month`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Months {
     pub first: Month,
@@ -40,7 +40,7 @@ impl Month {
     }
 
     pub fn first_day(self) -> NaiveDate {
-        // The default is never used: the year is a parsed four-digit year or that of an existing date, at most one step away.
+        // The default is never used: the year has four digits or is that of an existing date, or it is the year before or after.
         NaiveDate::from_ymd_opt(self.year, self.month, 1).unwrap_or(NaiveDate::MIN)
     }
 
@@ -66,14 +66,16 @@ impl Month {
     /// The last month that has ended at `now` in this time zone.
     pub fn last_ended(now: DateTime<Utc>, timezone: &TimeZone) -> Month {
         let mut month = Month::of(timezone.date(now)).next();
-        // This takes at most three steps, because the local date is within a day of the month that is searched.
+        // This takes at most three steps: the search starts one month after the local date, and a clock change moves a date by a day at
+        // most.
         while month.span(timezone).end > now {
             month = month.previous();
         }
         month
     }
 
-    /// The month lasts from the first instant of its first local day to that of the next month, see [`TimeZone::first_instant`].
+    /// The month lasts from the first instant of its first local day to the first instant of the next month, see
+    /// [`TimeZone::first_instant`].
     pub fn span(self, timezone: &TimeZone) -> MonthSpan {
         MonthSpan { month: self, start: timezone.first_instant(self.first_day()), end: timezone.first_instant(self.next().first_day()) }
     }

@@ -7,7 +7,7 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
 
 const DOT_ABOVE: char = '\u{307}';
-/// This character looks like a blank, but is no whitespace by its properties.
+/// This character looks like a blank, but Unicode does not class it as whitespace.
 const BRAILLE_BLANK: char = '\u{2800}';
 /// The invisible characters after this one select the flag. The flags of England and Scotland differ only in these characters.
 const BLACK_FLAG: char = '\u{1F3F4}';
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_key_of_a_key_is_itself() {
-        // Private use, and planes without a character.
+        // These characters are for private use, or in planes without assigned characters.
         let is_unused = |c: char| matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{40000}'..='\u{dffff}' | '\u{f0000}'..);
         for c in ('\0'..=char::MAX).filter(|c| !is_unused(*c)) {
             let key = name_key(&format!("a{c}z"));

@@ -5,8 +5,8 @@ use std::fmt;
 /// A number, independent of how it was written: 49, 49.0 and 4.9e1 are equal, and so are 0 and -0.0. Equal numbers have equal texts.
 ///
 /// A whole number from -2^63 to 2^64 - 1 is exact. Every other number is the nearest double. As text, whole numbers below 10^21 have all
-/// their digits, and others have the fewest digits that give the same double. From 10^21 on and below 10^-6 the text has an exponent:
-/// `49`, `0.1`, `1e-7`, `1.5e21`. The format is defined here, because a library might change its own.
+/// their digits, and all other numbers have the fewest digits that give the same double. From 10^21 on and below 10^-6 the text has an
+/// exponent: `49`, `0.1`, `1e-7`, `1.5e21`. The format is defined here, because a library might change its format.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number(Form);
 
@@ -81,7 +81,8 @@ impl fmt::Display for Number {
 mod tests {
     use super::*;
 
-    /// Reads a number as the wire does. A number without point or exponent becomes an integer if it fits, and any other number a double.
+    /// Reads a number as the decoders of API responses do. A number without point or exponent becomes an integer if it fits into one. Any
+    /// other number becomes a double.
     fn read(json: &str) -> Number {
         let number: serde_json::Number = serde_json::from_str(json).unwrap();
         match (number.as_u64(), number.as_i64(), number.as_f64()) {
@@ -121,7 +122,7 @@ mod tests {
             for form in forms {
                 assert_eq!((read(form).to_string().as_str(), read(form)), (text, read(forms[0])), "{form}");
             }
-            // The text of a number is one of its forms.
+            // The text can be read again, and gives a number with the same text.
             assert_eq!(read(text).to_string(), text);
         }
     }

@@ -5,11 +5,12 @@ pub struct Oddities {
     pub dates_of_other_form: u64,
     /// Dates that cannot be read. They become null.
     pub dates_unreadable: u64,
-    /// Dates before 1970. They are kept.
+    /// Dates before 1970. They are not changed.
     pub dates_before_1970: u64,
-    /// Contacts whose role is neither `user` nor `lead`. If such a contact has an external id, it counts as a user, otherwise as a lead.
+    /// Contacts whose role is neither user nor lead. In 2.x, a contact of unknown role counts as a user if it has an external id, otherwise
+    /// as a lead. In 1.x, it counts as a lead if it is anonymous, otherwise as a user.
     pub roles_unknown: u64,
-    /// Members of a tag whose own list of tags is complete, but does not have this tag.
+    /// Members of a tag, contacts or companies, whose own list of tags is complete but does not have this tag.
     pub tag_unconfirmed: u64,
     /// Conversations opened by a user or lead that the API does not name.
     pub openers_unknown: u64,

@@ -37,7 +37,7 @@ pub struct SecondPartition {
 
 impl ContactPartition {
     pub fn contains(&self, contact: &Contact) -> bool {
-        // A contact whose creation date is missing or unreadable may be of any time, so it is accepted here.
+        // A contact whose creation date is missing or unreadable may have been created at any time, so it is accepted here.
         contact.created_at.is_none_or(|instant| self.created.contains(instant)) && self.role.is_none_or(|role| contact.role == role)
     }
 }
@@ -55,8 +55,8 @@ impl CreationRange {
 
     /// The exclusive lower bound of a search. `None` if the range is open at its start.
     ///
-    /// Of days, it is noon of the day before the first, because the API compares whole days there. Noon is used, because neither a clock
-    /// change nor a zone that differs by some hours moves noon to another day. Of seconds, it is the second before the first.
+    /// For days, the bound is noon of the day before the first day, because the API compares whole days. Neither a clock change nor a zone
+    /// that differs by some hours moves noon to another day. For seconds, the bound is the second before `start`.
     pub fn after(&self) -> Option<DateTime<Utc>> {
         match self {
             CreationRange::Days { first, timezone, .. } => {
@@ -67,7 +67,8 @@ impl CreationRange {
         }
     }
 
-    /// The exclusive upper bound of a search: noon of the day after the last, or the end. `None` if the range is open at its end.
+    /// The exclusive upper bound of a search. For days, it is noon of the day after the last day; for seconds, it is `end`. `None` if the
+    /// range is open at its end.
     pub fn before(&self) -> Option<DateTime<Utc>> {
         match self {
             CreationRange::Days { last, timezone, .. } => {
@@ -90,7 +91,8 @@ impl SecondPartition {
     }
 }
 
-/// Used as part of a name: `2024-01-01..2024-03-31`, `..2023-12-31`, `2026-10-30..2026-10-30,user`, `1711929600..1711929601,user`.
+/// The text is part of the partition's key, which is used for its folder and in the log: `2024-01-01..2024-03-31`, `..2023-12-31`,
+/// `2026-10-30..2026-10-30,user`, `1711929600..1711929601,user`.
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -156,7 +158,8 @@ mod tests {
         let partition = days("2026-10-25", "2026-10-25", zone("Europe/Dublin"));
         assert_eq!(partition.after().unwrap().to_rfc3339(), "2026-10-24T11:00:00+00:00");
         assert_eq!(partition.before().unwrap().to_rfc3339(), "2026-10-26T12:00:00+00:00");
-        // Samoa had no 30 December 2011, so this is noon of the 29th. The 30th in UTC is already the 31st in Samoa.
+        // Samoa had no 30 December 2011. So the bound before the 31st is noon of the 29th, and the bound after the 29th is noon of the
+        // 31st, which is still on the 30th in UTC.
         let partition = days("2011-12-31", "2011-12-31", zone("Pacific/Apia"));
         assert_eq!(partition.after().unwrap().to_rfc3339(), "2011-12-29T22:00:00+00:00");
         let partition = days("2011-12-29", "2011-12-29", zone("Pacific/Apia"));

@@ -26,7 +26,7 @@ impl Reference {
         }
     }
 
-    /// The kind of reference. Of contacts and companies, it is the key that the API uses.
+    /// The name of the kind of reference. For contacts and companies, it is also the key in requests to the API.
     pub fn by(&self) -> &'static str {
         match self {
             Reference::ContactId(_) => "id",
@@ -55,6 +55,6 @@ pub struct FoundContact {
     pub role: super::Role,
     pub external_id: Option<String>,
     pub email: Option<String>,
-    /// Whether the contact has the tag that was asked for. `None` if this is unknown.
+    /// Whether the contact has the tag that was asked for. `None` if this is unknown, or if no tag was asked for.
     pub is_tagged: Option<bool>,
 }

@@ -16,8 +16,8 @@ impl Choice {
     }
 }
 
-/// An explicit choice of a contact. Silence is no choice: it means consent for a type with the consent type `opt_out`, and no consent for
-/// one with `opt_in`.
+/// An explicit choice of a contact. If a contact has made no choice for a type, the consent type decides: `opt_out` means consent, `opt_in`
+/// means no consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// The ID of the type of subscription.
@@ -30,7 +30,7 @@ pub struct Subscription {
 pub struct OwnSubscriptions {
     /// At most one for each type.
     pub choices: Vec<Subscription>,
-    /// Whether these are all. The record lists at most ten of each kind.
+    /// Whether these are all choices of the contact. The record lists at most ten opt-outs and ten opt-ins.
     pub is_complete: bool,
 }
 
@@ -38,7 +38,7 @@ pub struct OwnSubscriptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionType {
     pub id: String,
-    /// In the workspace's own language.
+    /// The name in the workspace's own language.
     pub name: Option<String>,
     /// `opt_out` or `opt_in`.
     pub consent_type: Option<String>,

@@ -38,14 +38,14 @@ pub struct ZoneVersion {
 
 /// The entry of the IANA table for a machine that nobody has configured. It is not a zone.
 const FACTORY: &str = "Factory";
-/// Known release dates, which are more precise than the year of a version. Each is the date of the release's Python package.
+/// Known release dates, which are more precise than the year of a version. Each date is that of the release's Python package.
 const KNOWN_RELEASES: [(ZoneVersion, (i32, u32, u32)); 1] = [(ZoneVersion { year: 2026, letter: 6 }, (2026, 10, 28))];
 /// More than any offset from UTC. The largest offset of the table is under 16 hours.
 const OFFSET_MAX: TimeDelta = TimeDelta::hours(26);
 
 impl TimeZone {
     /// # Errors
-    /// When the bytes are not TZif. The error names the part of the format.
+    /// When the bytes are not TZif. The error says which part of the format is wrong.
     pub fn from_tzif(name: &str, tzif: &[u8], table: ZoneTable) -> Result<TimeZone, String> {
         let rules = jiff::tz::TimeZone::tzif(name, tzif).map_err(|error| error.to_string())?;
         Ok(TimeZone { name: name.into(), rules, table })
@@ -104,7 +104,7 @@ impl TimeZone {
         let as_utc = local.and_utc();
         let at = |offset: jiff::tz::Offset| as_utc - TimeDelta::seconds(i64::from(offset.seconds()));
         let Some(civil) = civil(local) else {
-            // Before the year -9999 or after 9999 no rule changes any more.
+            // The year is before -9999 or after 9999. There the offset at the nearest of these years applies.
             return as_utc - self.offset(as_utc);
         };
         match self.rules.to_ambiguous_timestamp(civil).offset() {
@@ -273,7 +273,7 @@ mod tests {
             ("America/Sitka", "1867-10-19", "1867-10-18T09:01:13Z"),
             // Before the first time law, local mean time applies.
             ("Europe/Dublin", "0001-01-01", "0001-01-01T00:25:21Z"),
-            // This year is after the last one of the rules.
+            // This year is after the last year that `jiff` supports.
             ("Asia/Kathmandu", "+10000-01-01", "9999-12-31T18:15:00Z"),
             ("Etc/GMT+5", "2026-11-01", "2026-11-01T05:00:00Z"),
         ] {

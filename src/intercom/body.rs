@@ -1,5 +1,5 @@
-//! Response bodies. A body is read from the network, then inflated and decoded on a blocking thread, so that decoding does not delay
-//! network I/O. At most one body per core is decoded at a time.
+//! Response bodies. A body is read from the network, then inflated and decoded. Large bodies are decoded on blocking threads, so that
+//! decoding does not delay network I/O. At most one large body per core is decoded at a time.
 
 use std::sync::Arc;
 
@@ -93,14 +93,14 @@ fn inflated(gzip: &[u8]) -> Result<Vec<u8>, NoAnswer> {
     Ok(plain)
 }
 
-/// The size of the buffer for a gzip stream. The last member of the stream declares its size. This is capped at what is possible, and one
-/// byte is added, so that the end of the stream is seen without another round.
+/// The size of the buffer for a gzip stream. The last member of the stream declares its size. This size is capped at what is possible. One
+/// byte is added, so that the end of the stream is detected before the buffer is full.
 fn announced(gzip: &[u8]) -> usize {
     let size = gzip.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize);
     size.min(gzip.len().saturating_mul(RATIO_MAX)).min(BODY_MAX) + 1
 }
 
-/// Decodes bodies, a limited number of them at a time.
+/// Decodes bodies. The number of large bodies that are decoded at a time is limited.
 #[derive(Clone, Debug)]
 pub(super) struct Decoding {
     cores: Arc<Semaphore>,
@@ -123,7 +123,7 @@ impl Decoding {
         // The semaphore is never closed, so there is always a permit.
         let core = self.cores.clone().acquire_owned().await.ok();
         let work = tokio::task::spawn_blocking(move || {
-            // The permit is held until the work is done, even if the caller stops waiting.
+            // The permit is released when the work is done, even if the caller has stopped waiting before.
             let _core = core;
             body.decoded(decode)
         });

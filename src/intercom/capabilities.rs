@@ -11,18 +11,18 @@ pub struct Capabilities {
     pub names_workspace: bool,
     /// A contact's record lists its segments and all of its tags. On 2.x the record has no segments and at most ten tags.
     pub lists_own_segments: bool,
-    /// Streams can be read in partitions: contacts by days, or by seconds where [`Capabilities::searches_by_second`]; conversations by
+    /// Streams can be read in partitions: contacts by days, or by seconds if [`Capabilities::searches_by_second`] is true; conversations by
     /// seconds.
     pub has_partitions: bool,
     /// Searches compare contacts' dates by second. Otherwise they compare calendar days in the workspace's own time zone.
     pub searches_by_second: bool,
     /// The API says when each tag was put on a contact.
     pub dates_tags: bool,
-    /// A bulk tag call that names a missing contact still changes the others. This is so from 2.16 on.
+    /// A bulk tag call still changes the other contacts if one of its contacts does not exist. This is so from 2.16 on.
     pub tags_in_part: bool,
     /// A contact's record lists its choices about subscriptions. This is so from 2.5 on.
     pub has_subscriptions: bool,
-    /// The API says into which contact a merged one went on. This is so from 2.16 on.
+    /// The API says into which contact a contact was merged. This is so from 2.16 on.
     pub follows_merges: bool,
     /// Conversations can be tagged.
     pub tags_conversations: bool,
@@ -56,7 +56,7 @@ impl Capabilities {
         }
     }
 
-    /// Whether a contact's record lists its groups of this kind. It may list only the first ten.
+    /// Whether a contact's record lists its groups of this kind. The list may be truncated: 2.x lists at most ten tags.
     pub fn lists_own(&self, kind: GroupKind) -> bool {
         kind == GroupKind::Tag || self.lists_own_segments
     }
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!([0, 1, 60, 61, 10_000].map(|rows| first.pages(rows, 60)), [1, 1, 1, 2, 167]);
         assert_eq!(first.pages(10_001, 60), 102);
         assert_eq!([0, 150, 10_001].map(|rows| second.pages(rows, 150)), [1, 1, 67]);
-        // The page size is capped at the API's maximum.
+        // The page size is at most the API's maximum, and at least 1.
         assert_eq!((first.pages(120, 150), second.pages(150, 0)), (2, 150));
     }
 

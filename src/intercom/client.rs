@@ -82,7 +82,7 @@ impl Client {
 
     /// The group with this ID. It may be archived, although no list contains archived groups. `None` when there is no such group.
     pub async fn group(&self, kind: GroupKind, id: &str) -> Result<Option<Group>, RequestError> {
-        // An ID has no other characters, and they would change the path.
+        // A group's ID has only letters and digits. Other characters might change the path of the request.
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Ok(None);
         }
@@ -199,7 +199,7 @@ impl Client {
         }
     }
 
-    /// All choices of a contact about subscriptions. `None` if the contact no longer exists, and where the API has none.
+    /// All choices of a contact about subscriptions. `None` if the contact no longer exists, and where the API has no subscriptions.
     pub async fn subscriptions(&self, contact_id: &str) -> Result<Option<Vec<Subscription>>, RequestError> {
         match &self.api {
             Api::V2(api) if self.capabilities.has_subscriptions => api.subscriptions(contact_id).await,
@@ -207,7 +207,7 @@ impl Client {
         }
     }
 
-    /// The workspace's types of subscriptions. `None` where the API has none.
+    /// The workspace's types of subscriptions. `None` where the API has no subscriptions.
     pub async fn subscription_types(&self) -> Result<Option<Vec<SubscriptionType>>, RequestError> {
         if !self.capabilities.has_subscriptions {
             return Ok(None);
@@ -215,8 +215,8 @@ impl Client {
         self.full_list(Request::get("/subscription_types"), wire::subscriptions::subscription_types).await.map(Some)
     }
 
-    /// What became of a contact that no list has. `is_known` says which contacts are known to exist; they are not asked for. `None` where
-    /// the API does not distinguish merged contacts from deleted ones.
+    /// What became of a contact that no list has. `is_known` says which contacts are known to exist; these contacts are not requested.
+    /// `None` where the API does not distinguish merged contacts from deleted ones.
     pub async fn fate(&self, contact_id: &str, is_known: &(dyn Fn(&str) -> bool + Sync)) -> Result<Option<Fate>, RequestError> {
         match &self.api {
             Api::V2(api) if self.capabilities.follows_merges => api.fate(contact_id, is_known).await.map(Some),
@@ -232,7 +232,7 @@ impl Client {
         }
     }
 
-    /// The number of all contacts, or of a partition of them. A request for one row gets it.
+    /// The number of all contacts, or of the contacts in a partition. It is the total in the response to a request for one row.
     pub async fn contact_count(&self, partition: Option<&ContactPartition>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(api) => api.contact_count().await,
@@ -248,7 +248,8 @@ impl Client {
         }
     }
 
-    /// The conversations created between these instants. The API's comparisons may be wider, so filter the rows again.
+    /// The conversations created between these instants. The stream may also have conversations from before `start` or after `end`, so
+    /// filter the rows again.
     pub fn conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>, from: Option<&Cursor>) -> Stream<Conversation> {
         match &self.api {
             Api::V1(api) => api.conversations(start, end, from),
@@ -257,7 +258,7 @@ impl Client {
     }
 
     /// Returns the same as [`Client::conversation_count`], and checks the permission to read conversations. Where the API has no such
-    /// count, it requests one conversation for this check.
+    /// count, one conversation is requested to check the permission.
     pub async fn try_conversations(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Option<u64>, RequestError> {
         match &self.api {
             Api::V1(api) => api.try_conversations().await.map(|()| None),
@@ -265,8 +266,8 @@ impl Client {
         }
     }
 
-    /// The number of all conversations, from two sources. `None` if one of them does not give it. The requests are sent once: a failure
-    /// delays nobody.
+    /// The number of all conversations, from two sources. `None` if one of the sources does not give a number. A request that the API may
+    /// have received is not sent again, so a failure causes little delay.
     pub async fn conversation_totals(&self) -> Result<Option<ConversationTotals>, RequestError> {
         match &self.api {
             Api::V1(api) => api.conversation_totals().await,

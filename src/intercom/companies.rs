@@ -16,7 +16,8 @@ use domain::{Company, Group, GroupKind};
 const PATH: &str = "/companies";
 /// How many pages are requested at the same time.
 const AHEAD: usize = 8;
-/// The largest page. Pages of 50 reach the 10,000 companies that page numbers can reach. Pages of 60, the API's maximum, end before.
+/// The largest page. Page numbers reach at most 10,000 companies. Pages of 50 reach all of these companies. Pages of 60, the API's maximum,
+/// do not, because 60 does not divide 10,000.
 const PAGE_SIZE_MAX: u32 = 50;
 
 struct CompanyStream {

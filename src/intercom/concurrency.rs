@@ -1,7 +1,7 @@
-//! The concurrency controller decides how many requests are under way at the same time. It starts with a few. It allows more while
+//! The concurrency controller decides how many requests are under way at the same time. It starts with a few requests. It allows more while
 //! responses stay as fast as before, and fewer when responses slow down, fail or are rate limited. It works like TCP congestion control:
-//! first the number doubles with each round of responses, later it grows by one per round. Response times are compared only within one
-//! kind of request, because a page of 150 rows takes longer than a page of one.
+//! first the number doubles with each round of responses, later it grows by one per round. Response times are compared only within one kind
+//! of request, because a page of 150 rows takes longer than a page of one row.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,14 +10,15 @@ use tokio::time::Instant;
 
 /// The initial number of requests under way. Slow responses alone never reduce the number below this.
 const FIRST: f64 = 4.0;
-/// Responses count as slow when they take this many times as long as the fastest of their kind. Then the server or this machine is at its
-/// limit.
+/// Responses count as slow when their mean time is this many times the fastest time of their kind. Then the server or this machine is at
+/// its limit.
 const SLOWED: f64 = 2.0;
 /// Shorter differences between response times are ignored as noise.
 const NOISE: Duration = Duration::from_millis(20);
 /// The weight of a new response time in the moving mean.
 const WEIGHT: f64 = 0.2;
-/// The fastest response time is kept for this period and the next one. Older times are dropped, because the server may have become slower.
+/// The length of a period. The fastest response time of a period is used until the end of the next period. Older times are dropped, because
+/// the server may have become slower.
 const MEMORY: Duration = Duration::from_secs(300);
 
 /// How a request ended.
@@ -34,7 +35,7 @@ pub(super) enum Outcome {
 pub(super) struct ConcurrencyController {
     permits: f64,
     most: f64,
-    /// Whether the number still doubles. It does until it is reduced for the first time.
+    /// Whether the number of permits still doubles. It doubles until it is reduced for the first time.
     is_doubling: bool,
     /// Before this instant the number is not reduced again, so it is reduced at most once per round of responses.
     no_reduction_before: Instant,

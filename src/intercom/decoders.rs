@@ -5,8 +5,8 @@ use super::{v1, v2, wire};
 /// Decodes a body. Returns the number of rows, or an error message.
 pub type Decoder = fn(&[u8]) -> Result<usize, String>;
 
-/// Reads a page of contacts of 2.x with any reader of JSON into the same structs as `v2-contacts`. Returns the number of rows. For benchmarks,
-/// which compare the program with the fastest reader.
+/// Decodes a page of contacts of 2.x with any JSON parser, into the same structs as the decoder `v2-contacts`. Returns the number of rows.
+/// Benchmarks use it to compare the program with the fastest parser.
 pub fn contact_rows_of<'de, D: serde::Deserializer<'de>>(json: D) -> Result<usize, D::Error> {
     v2::contact_rows_of(json)
 }

@@ -14,7 +14,7 @@ pub enum ClientError {
     /// The HTTP client could not be built.
     #[error("the HTTP client could not be set up")]
     Setup(#[source] reqwest::Error),
-    /// The proxy that the environment names cannot be used.
+    /// The configured proxy cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
     /// The API version cannot be sent as a header.
@@ -36,7 +36,7 @@ pub struct RequestError {
     pub elapsed: Duration,
     /// How the last attempt failed.
     pub failure: Failure,
-    /// Whether this client had successful responses before. Then address, token and version are right.
+    /// Whether this client had successful responses before. Then the base URL, the token and the API version are right.
     pub after_success: bool,
 }
 
@@ -47,7 +47,7 @@ pub enum Failure {
     NoAnswer(NoAnswer),
     /// The request did not get through the proxy.
     Proxy(ProxyFailure),
-    /// A status other than 200. `canonical` is the ID of the contact into which the requested one was merged.
+    /// A status other than 200. `canonical` is the ID of the contact into which the requested contact was merged.
     Status { status: u16, code: Option<String>, request_id: Option<Box<str>>, canonical: Option<Box<str>> },
     /// Status 200 with an empty body.
     Empty,
@@ -82,7 +82,7 @@ pub enum StreamError {
     /// A request failed.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// A cursor came a second time.
+    /// A page has a cursor that an earlier page had.
     #[error("page {page} of `{path}` has a cursor that an earlier page had; the stream would never end")]
     CursorLoop { path: String, page: u32 },
     /// The API no longer knows the cursor.
@@ -91,10 +91,10 @@ pub enum StreamError {
     /// A later page was refused.
     #[error("page {page} of `{path}` was refused, although the pages before it were answered")]
     PageRefused { path: String, page: u32, source: Box<RequestError> },
-    /// The page has rows from outside the requested partition, so the API did not filter as documented.
+    /// The page has rows from outside the requested partition or period, so the API did not filter as documented.
     #[error("page {page} of `{path}` holds {rows} rows of times that were not requested")]
     UnexpectedRows { path: String, page: u32, rows: usize },
-    /// The next page is given as an address. Addresses are not followed, because they may lead to another host.
+    /// The next page is given as a URL. URLs are not followed, because they may lead to another host.
     #[error("page {page} of `{path}` names a next page on another host or of an unknown form; it was not followed")]
     ForeignNext { path: String, page: u32 },
     /// There were too many empty pages in a row.
@@ -141,7 +141,7 @@ impl RequestError {
         matches!(self.failure, Failure::Status { status: 410, .. })
     }
 
-    /// A redirect, 404 or 405. The address is that of another server or of another API.
+    /// A redirect, 404 or 405. If no request has succeeded, the base URL is that of another server or of another API.
     pub fn is_wrong_address(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 300..=399 | 404 | 405, .. })
     }
@@ -165,8 +165,8 @@ impl RequestError {
         matches!(&self.failure, Failure::Status { status, code: Some(code), .. } if *status == expected && code == word)
     }
 
-    /// Whether a page was refused because of its cursor. Only the error's message shows this: a search may also fail with a 404 or another
-    /// `client_error` when its index has a deleted row.
+    /// Whether a page was refused because of its cursor. Only the error's message shows this, not its status or code: a search may also
+    /// fail with a 404 or with `client_error` because its index has a deleted row.
     pub(super) fn is_cursor_refused(&self) -> bool {
         [400, 404, 422].into_iter().any(|status| self.has_code(status, wire::CURSOR_INVALID))
     }
@@ -177,8 +177,8 @@ impl RequestError {
         is_4xx && !self.is_version_refused() && !self.is_transient()
     }
 
-    /// A rejected request of a client that had successful responses before. So address, token and version are right, and the reason is
-    /// what was requested.
+    /// A rejected request of a client that had successful responses before. So the base URL, the token and the API version are right, and
+    /// the reason is what was requested.
     pub fn is_rejected_after_success(&self) -> bool {
         self.after_success && self.is_rejected()
     }
@@ -197,7 +197,7 @@ impl RequestError {
         matches!(self.failure, Failure::Unreadable(_))
     }
 
-    /// The responses cannot be used, and a retry does not help. A person has to look.
+    /// The responses are not as documented, and further retries do not help. A person has to find out why.
     pub fn is_unusable(&self) -> bool {
         matches!(self.failure, Failure::Undocumented { .. } | Failure::Paged { .. })
     }

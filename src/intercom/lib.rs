@@ -8,8 +8,8 @@
 //!   the server, up to [`Options::max_concurrency`].
 //! - Responses are decoded leniently. A field of another type than documented becomes null and is counted in [`Page::oddities`], so that
 //!   one bad record does not make the whole page fail.
-//! - An error is a [`ClientError`], a [`RequestError`] or a [`StreamError`]. Their messages never contain the token or data of
-//!   contacts.
+//! - An error is a [`ClientError`], a [`RequestError`] or a [`StreamError`]. The messages of errors never contain the token or contacts'
+//!   data.
 //!
 //! # Example
 //!
@@ -56,9 +56,9 @@
 //!
 //! # Inside
 //!
-//! Every request waits for the `rate_limiter`, which gets a permit from the `concurrency` controller. Then the `transport` sends it,
-//! retries it and classifies errors. `v1` and `v2` are the adapters for the two generations of the API, and both return a `stream`. Only
-//! `wire` and the `wire` modules of the adapters know the JSON that the API sends.
+//! Every request waits for a permit of the `rate_limiter`. The `concurrency` controller decides how many permits there are. Then the
+//! `transport` sends the request, retries it and classifies errors. `v1` and `v2` are the adapters for the two generations of the API, and
+//! both adapters return a `stream`. Only `wire` and the `wire` modules of the adapters know the JSON that the API sends.
 
 mod body;
 mod capabilities;

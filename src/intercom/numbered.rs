@@ -1,5 +1,5 @@
-//! Lists that are read by page number. The first page says how many pages there are. The others are requested concurrently and returned in order. The
-//! `next` address is never followed: the page numbers are enough, and the address may lead to another host.
+//! Lists that are read by page number. The first page says how many pages there are. The other pages are requested concurrently and
+//! returned in order. The URL in `next` is never followed: the page numbers are enough, and the URL may lead to another host.
 
 use std::sync::Arc;
 
@@ -116,8 +116,8 @@ impl<T: Send + 'static> Numbered<T> {
         self.bounds.rows()
     }
 
-    /// Updates the last page and the total. Lists grow and shrink while they are read, so the latest page counts. If it does not say
-    /// whether more pages follow, there may be one after a full page.
+    /// Updates the last page and the total. Lists grow and shrink while they are read, so the latest page counts. If this page does not
+    /// give the number of the last page, another page is requested only if this page has a `next` or is full.
     fn update_end(&mut self, number: u32, page: &Page<T>) {
         self.total = page.total.or(self.total);
         let reported = page.last.filter(|last| *last > 0 || page.rows.is_empty());

@@ -1,10 +1,10 @@
 //! Decides through which HTTP proxy a request goes, if any. Other HTTP clients of the same process can use this module too.
 //!
-//! - An address on this machine is never requested through a proxy, even if the environment names one. A proxy cannot reach this address,
-//!   and would see the access token.
-//! - An `https` address is requested through the proxy of `HTTPS_PROXY`, or else of `ALL_PROXY`. Both may also be in lower case. On macOS
-//!   and Windows the system's configuration is used if neither is set. No proxy is used if `NO_PROXY` excludes the host. The proxy sees
-//!   host and port.
+//! - A URL of this machine is never requested through a proxy, even if the environment sets one. A proxy cannot reach this machine by this
+//!   URL, and would see the access token.
+//! - An `https` URL is requested through the proxy of `HTTPS_PROXY`, or else of `ALL_PROXY`. Both names may also be in lower case. On macOS
+//!   and Windows the system's configuration is used if neither variable is set. No proxy is used if `NO_PROXY` excludes the host. The proxy
+//!   sees host and port.
 //! - `HTTP_PROXY` is never used, because plain `http` is only for this machine.
 //!
 //! The value of a proxy variable may contain a password, so only its host and port are ever shown.
@@ -23,7 +23,7 @@ use crate::tls::CertificateProblem;
 const VARIABLES: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
 const EXCLUSIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// How requests to one address leave this machine.
+/// How requests to one URL leave this machine.
 #[derive(Clone, Debug)]
 pub enum Route {
     /// Without a proxy.
@@ -35,28 +35,28 @@ pub enum Route {
 /// Why no proxy is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The address is on this machine.
+    /// The URL is one of this machine.
     Loopback,
     /// `NO_PROXY` excludes the host.
     Excluded,
-    /// No variable names a proxy.
+    /// No proxy is configured.
     NotSet,
 }
 
-/// An HTTP proxy that the environment or the system's configuration names.
+/// An HTTP proxy from the environment or the system's configuration.
 #[derive(Clone, Debug)]
 pub struct Proxy {
-    /// The proxy's address without user name and password.
+    /// The proxy's URL without user name and password.
     address: String,
     /// Host and port.
     host: String,
     /// The value of the header `Proxy-Authorization`, marked as sensitive.
     credentials: Option<HeaderValue>,
-    /// What names the proxy: a variable, or the system's configuration.
+    /// Where the proxy is configured: the name of a variable, or the system's configuration.
     origin: &'static str,
 }
 
-/// A proxy that is named but cannot be used. Nothing is sent without the proxy, because that may be forbidden or take forever.
+/// A proxy that is configured but cannot be used. Then nothing is sent, because a direct connection may be forbidden or never be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
     /// The variable's value is not the address of a proxy.
@@ -80,10 +80,10 @@ pub fn is_loopback(url: &Url) -> bool {
     host.eq_ignore_ascii_case("localhost") || literal.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// How requests to this address leave this machine, according to the environment of this process.
+/// How requests to this URL leave this machine, according to the environment of this process.
 ///
 /// # Errors
-/// When the proxy that is named for the address cannot be used.
+/// When the proxy that is configured for the URL cannot be used.
 pub fn route(address: &str) -> Result<Route, ProxyError> {
     let from_environment = decide(address, |name| std::env::var_os(name))?;
     // On macOS and Windows this also reads the system's configuration. Elsewhere it reads the same variables again.
@@ -143,7 +143,7 @@ impl Proxy {
         &self.host
     }
 
-    /// What names the proxy: a variable, or the system's configuration.
+    /// Where the proxy is configured: the name of a variable, or the system's configuration.
     pub fn origin(&self) -> &'static str {
         self.origin
     }
@@ -169,7 +169,7 @@ impl Proxy {
     }
 }
 
-/// Shows host and port, and what names the proxy.
+/// Shows host and port, and where the proxy is configured.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` ({})", self.host, self.origin)
@@ -243,7 +243,7 @@ impl Route {
 /// Makes the client send all its requests through this proxy, or through none. The client ignores the environment.
 ///
 /// # Errors
-/// When the client cannot use the address.
+/// When the client cannot use the proxy's URL.
 pub fn configure(builder: ClientBuilder, proxy: Option<&Proxy>) -> reqwest::Result<ClientBuilder> {
     let builder = builder.no_proxy();
     let Some(proxy) = proxy else { return Ok(builder) };

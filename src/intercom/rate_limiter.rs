@@ -1,9 +1,9 @@
-//! The rate limiter, which every request has to pass. It limits how many requests are under way (see [`super::concurrency`]), spreads them
-//! evenly over the rate window, and holds them back during a pause.
+//! The rate limiter, which every request has to pass. It limits how many requests are under way (see [`super::concurrency`]), spreads the
+//! requests evenly over the rate window, and lets no request pass during a pause.
 //!
 //! Intercom counts requests in fixed windows of ten seconds. Headers report the limit, the remainder and the end of a window. The rate
-//! limiter uses its share of a window evenly: a small burst, then one request in each `10 s / share`. So no ten seconds have more requests
-//! than the share, whenever they begin.
+//! limiter spreads its share of a window's requests evenly: after a small burst, the requests pass at equal intervals. So no period of ten
+//! seconds has more requests than the share, whenever the period begins.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use super::concurrency::{ConcurrencyController, Outcome};
 
 /// Windows last ten seconds.
 const WINDOW: Duration = Duration::from_secs(10);
-/// The limit until a response reports one. It is the former limit of 1,000 a minute.
+/// The limit until a response reports one. It is Intercom's former limit of 1,000 requests a minute, converted to ten seconds.
 const ASSUMED_LIMIT: u32 = 167;
 /// The longest pause. Windows last ten seconds, so a server that asks for a longer pause has a wrong clock.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -110,7 +110,7 @@ impl RateLimiter {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
-            // This registers before it checks, so that a permit that becomes free in between is not missed.
+            // Register for the notification before checking for a permit, so that a permit that becomes free in between is not missed.
             freed.as_mut().enable();
             {
                 let mut state = self.lock();
@@ -198,7 +198,8 @@ fn allowed(limit: u32, share: f64) -> u32 {
 /// A limiter that lets at most `share` of `limit` pass in any ten seconds. A burst and an even flow together make up this share.
 fn limiter(limit: u32, share: f64, concurrency: u32) -> Arc<Limiter> {
     let allowed = allowed(limit, share);
-    // The burst reduces the flow all the time. With a burst of a fortieth, over 97 % of the share stay in use.
+    // A burst reduces the steady flow, because both come out of the share. With a burst of a fortieth, the flow is still over 97 % of the
+    // share.
     let burst = (allowed / 40).clamp(1, concurrency.max(1));
     let flow = (allowed - burst).max(1);
     let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
@@ -278,7 +279,7 @@ mod tests {
                 let within = moments[index..].iter().filter(|other| **other < moment + 10_000).count();
                 assert!(within <= allowed, "{within} of {allowed} allowed in the ten seconds from {moment} ms, limit {limit}");
             }
-            // The share is also used: all requests take about as long as it demands, not twice as long.
+            // The share is also used: all requests take about as long as the share demands, not twice as long.
             assert!(moments[moments.len() - 1] <= 33_000, "{moments:?}");
         }
     }

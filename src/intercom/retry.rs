@@ -6,7 +6,8 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::error::Failure;
 
-/// The attempts of one request as long as no request has succeeded. There are few, so that a wrong address is reported soon.
+/// The attempts of one request as long as no request of this client has succeeded. The number is small, so that a wrong URL is reported
+/// soon.
 const ATTEMPTS_BEFORE_FIRST_SUCCESS: u32 = 5;
 /// The attempts of one request after a success. Attempts that end with 429 do not count.
 const ATTEMPTS: u32 = 10;
@@ -63,7 +64,7 @@ impl Retries {
             Failure::ErrorList { .. } | Failure::Undocumented { .. } => ATTEMPTS_WHEN_UNUSABLE,
             _ => ATTEMPTS,
         };
-        // After a 429, waiting for the end of the window is enough if that is known. Longer delays would only lose time.
+        // After a 429, it is enough to wait for the end of the window, if the server says when it ends. Longer delays would only lose time.
         let delay = match context.retry_after {
             Some(asked) if is_rate_limit => asked.min(DELAY_MAX),
             asked => self.delays.next().unwrap_or(DELAY_MAX).max(asked.unwrap_or_default().min(DELAY_MAX)),

@@ -30,13 +30,13 @@ impl ServerClock {
         ServerClock { origin: Instant::now(), at_origin: Mutex::new(None) }
     }
 
-    /// The API's time at `origin`, by a response whose headers have just come. Its request was sent at `sent`. `None` if the response has
-    /// no date.
+    /// The API's time at `origin`, calculated from a response whose headers have just come and whose request was sent at `sent`. `None` if
+    /// the response has no date.
     pub(super) fn read(&self, headers: &HeaderMap, sent: Instant) -> Option<ServerTime> {
         let date = date(headers)?;
         let sent = TimeDelta::from_std(sent - self.origin).ok()?;
         let received = TimeDelta::from_std(self.origin.elapsed()).ok()?;
-        // `Date` has whole seconds. It was written between sending and receiving.
+        // `Date` has whole seconds. The server wrote it after the request was sent and before the response was received.
         Some(ServerTime { earliest: date.checked_sub_signed(received)?, latest: date.checked_sub_signed(sent)? + TimeDelta::seconds(1) })
     }
 

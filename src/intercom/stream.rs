@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::error::StreamError;
 use domain::Oddities;
 
-/// A stream is stopped when it has this many rows more than twice the announced total. It may have some more, because streams grow.
+/// A stream is stopped when it has this many rows more than twice the announced total. Some rows more than announced are normal, because
+/// streams grow while they are read.
 const ENDLESS_SLACK: u64 = 1_000;
-/// The number of empty pages in a row that is allowed. A few may come between full ones.
+/// The most empty pages in a row that are allowed. The API may send a few empty pages between full ones.
 const EMPTY_MAX: u32 = 50;
 
 /// One page of a stream.
@@ -49,7 +50,7 @@ pub struct Stream<T> {
     is_shared: bool,
 }
 
-/// A way of paging.
+/// Gets the pages of a stream: by cursor, by page number or from a scroll.
 pub(super) trait Pages<T>: Send {
     /// The next page, or `None` after the last. There are no more pages after an error.
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Page<T>>, StreamError>>;
@@ -81,7 +82,7 @@ impl<T> Stream<T> {
         self.pages.announced()
     }
 
-    /// Looks at the next page without taking it. `None` when there is no next page, or when it failed.
+    /// Returns the next page without taking it. `None` when there is no next page, or when its request failed.
     pub async fn peek(&mut self) -> Option<&Page<T>> {
         if self.peeked.is_none() {
             self.peeked = Some(self.pages.next().await);

@@ -1,5 +1,6 @@
-//! All writes of this client. They create a tag, add it to people, companies and conversations, or remove it from them. The API accepts a
-//! bulk call as a whole, or from 2.16 on in part. If it accepts a part, only the members in the response show who was left out.
+//! All writes of this client. They create a tag, add it to people, companies and conversations, or remove it from them. The API changes all
+//! members of a bulk call or none; from 2.16 on, it may change only some of them. Then only the members in the response show which members
+//! were left out.
 
 use std::collections::HashSet;
 
@@ -186,7 +187,7 @@ impl Client {
         if is_right && members.len() >= distinct.len() {
             return Ok(TagAnswer::Done);
         }
-        // The response names members by Intercom's ids.
+        // The response identifies members by Intercom's ids, so only members that were given by this id can be found in it.
         let is_by_id = |member: &Reference| matches!(member, Reference::ContactId(_));
         let with = |wanted: Option<bool>| {
             let now = |member: &&Reference| members.get(member.text()).copied() == wanted;
@@ -200,7 +201,7 @@ impl Client {
         })
     }
 
-    /// The tags of a conversation. `None` if there is no such conversation, and on 1.x, which cannot tag any.
+    /// The tags of a conversation. `None` if there is no such conversation, and on 1.x, where conversations cannot be tagged.
     pub async fn conversation_tags(&self, id: &str) -> Result<Option<OwnTags>, RequestError> {
         match &self.api {
             Api::V1(_) => Ok(None),
@@ -224,7 +225,7 @@ impl RequestError {
         matches!(self.failure, Failure::Status { status: 400 | 404 | 409 | 410 | 422, .. })
     }
 
-    /// Status 409: several users share the address.
+    /// Status 409: several users have the same e-mail address.
     pub fn is_ambiguous(&self) -> bool {
         matches!(self.failure, Failure::Status { status: 409, .. })
     }

@@ -44,7 +44,7 @@ impl CertificateProblem {
     }
 }
 
-/// The text is written to follow the name of the host.
+/// Each text begins with `its`, so a message must mention the host before it.
 impl fmt::Display for CertificateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -73,7 +73,7 @@ fn find(error: &(dyn Error + 'static)) -> Option<CertificateProblem> {
     if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
         return Some(problem.into());
     }
-    // `source()` of an I/O error skips the wrapped error and returns the source of the wrapped error.
+    // `source()` of an I/O error skips the wrapped error and returns the source of the wrapped error. So the wrapped error is used first.
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     let next = wrapped.map(|wrapped| -> &(dyn Error + 'static) { wrapped }).or_else(|| error.source());
     next.and_then(find)

@@ -99,7 +99,8 @@ impl Request {
         self
     }
 
-    /// Forbids to send the request again once the server may have acted on it. A request for a page of the scroll moves the scroll on.
+    /// Forbids to send the request again after the server may have acted on it. For example, a request for a page of the scroll must not be
+    /// repeated, because each such request moves the scroll to the next page.
     pub(super) fn once(mut self) -> Request {
         self.is_repeatable = false;
         self
@@ -168,7 +169,7 @@ const SHORTEST_SECRET: usize = 8;
 
 impl Transport {
     pub(super) fn new(options: &Options) -> Result<Transport, ClientError> {
-        // This fails if a provider is installed already. Then the installed one is used.
+        // This fails if a crypto provider is installed already. Then the installed provider is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -185,18 +186,18 @@ impl Transport {
             tracing::debug!("requests go through the proxy {proxy}");
         }
         let builder = proxy::configure(reqwest::Client::builder(), proxy.as_ref()).map_err(ClientError::Setup)?;
-        // Plain http only goes to this machine. It needs no certificate, so it also works where there is none.
+        // Plain http is sent only to this machine. It needs no CA certificates, so the client also works where the system has none.
         let is_plain = proxy.is_none() && options.base_url.starts_with("http://");
         let http = if is_plain { builder.tls_certs_only([]) } else { builder }
             .default_headers(headers)
             .user_agent(&options.user_agent)
-            // Bodies are inflated when they are decoded.
+            // `Decoding` inflates the bodies, so the HTTP client must not.
             .gzip(false)
             .timeout(options.request_timeout)
             // This is shorter than the request's timeout, so that a missing connection through a proxy can be recognised.
             .connect_timeout(CONNECT_TIMEOUT.min(options.request_timeout * 9 / 10))
             .pool_max_idle_per_host(options.max_concurrency)
-            // A redirect would send the token to an address that nobody configured.
+            // A redirect would send the token to a URL that nobody configured.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(ClientError::Setup)?;
@@ -389,7 +390,8 @@ impl Transport {
             return Ok((body, server_time));
         }
         let error = self.decoding.run(body, wire::error_body).await.unwrap_or_default();
-        // A proxy or gateway may send the token back.
+        // A proxy or gateway may repeat the token in its response. An error code or request id with the token is dropped, because messages
+        // show it.
         let token = self.token.expose_secret();
         let is_harmless = |text: &str| token.len() < SHORTEST_SECRET || !text.contains(token);
         let code = error.code.filter(|code| is_harmless(code));
@@ -424,15 +426,15 @@ fn no_answer(error: &reqwest::Error, proxy: Option<&Proxy>) -> Failure {
     })
 }
 
-/// Reads the rate headers. The reset is a time of the server's clock. The reset is compared with the `Date` header, so that the pause is
-/// right even if the clock of this machine is wrong.
+/// Reads the rate headers. The reset is a time by the server's clock. It is compared with the `Date` header, so that the pause is right
+/// even if the clock of this machine is wrong.
 fn window_report(headers: &HeaderMap) -> WindowReport {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let server_date = headers.get(DATE).and_then(|value| DateTime::parse_from_rfc2822(value.to_str().ok()?).ok());
     let now = server_date.map(|date| date.timestamp()).unwrap_or_else(|| wall_clock().timestamp());
     let resets_in = number("x-ratelimit-reset").map(|reset| {
         let seconds = reset.saturating_sub(u64::try_from(now).unwrap_or_default());
-        // `Date` has whole seconds. So a reset within this second is at most a second away.
+        // `Date` has whole seconds. So a reset that seems to be now may be up to a second away.
         Duration::from_secs(seconds.max(1))
     });
     // A reset far beyond the window means a wrong clock or another unit. It is ignored.

@@ -10,7 +10,7 @@ use domain::{Group, GroupKind};
 /// The settings of a [`Client`](super::Client).
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The address of the API: `https://api.intercom.io`, `https://api.eu.intercom.io` or `https://api.au.intercom.io`.
+    /// The URL of the API: `https://api.intercom.io`, `https://api.eu.intercom.io` or `https://api.au.intercom.io`.
     pub base_url: String,
     /// The access token of the workspace.
     pub token: SecretString,
@@ -69,9 +69,9 @@ pub struct Totals {
 /// The number of all conversations, from two sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConversationTotals {
-    /// What the request that a run uses finds: the search of 2.x, the list of 1.x.
+    /// The total of the source that a run reads conversations from: the search of 2.x, the list of 1.x.
     pub found: u64,
-    /// What the other source has: the list of 2.x, the counts of 1.x.
+    /// The total of the other source: the list of 2.x, the counts of 1.x.
     pub known: u64,
 }
 

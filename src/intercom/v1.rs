@@ -1,5 +1,5 @@
 //! API 1.0 to 1.4. It has separate lists for users and leads, which can be read by page number up to 10,000 records. Longer lists are read
-//! by one scroll over everyone, which all streams that need it share.
+//! by one scroll over everyone. All streams that need the scroll share it.
 
 mod contacts;
 mod conversations;

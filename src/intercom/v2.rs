@@ -61,8 +61,9 @@ impl V2 {
         }
     }
 
-    /// The API compares dates by day up to 2.16, and by second from 2.17 on. If it compares them in another way, or days of another time
-    /// zone, there are rows from outside the partition. They are refused, because otherwise a contact might be in two partitions or in none.
+    /// The API compares dates by day up to 2.16, and by second from 2.17 on. If it compares them in another way, or by days of another time
+    /// zone, a page has rows from outside the partition. Such a page is refused, because otherwise a contact might be in two partitions or
+    /// in none.
     fn partitioned(&self, search: Request, partition: &ContactPartition, tag: Option<String>, from: Option<&Cursor>) -> Stream<Contact> {
         let partition = partition.clone();
         let stream = self.contacts(search, self.page_size).expecting_tag(tag).expecting(move |row| partition.contains(row));
@@ -134,7 +135,7 @@ fn contact_search(group: Option<&Group>, partition: Option<&ContactPartition>) -
         filters.extend(partition.role.map(|role| filter("role", "=", json!(role.as_str()))));
     }
     let query = match filters.len() {
-        // A search needs a filter. Every contact has one of these roles.
+        // A search needs a filter. Every contact has one of these roles, so this filter matches everyone.
         0 => json!({ "operator": "OR", "value": [filter("role", "=", json!("user")), filter("role", "=", json!("lead"))] }),
         1 => filters.remove(0),
         _ => json!({ "operator": "AND", "value": filters }),

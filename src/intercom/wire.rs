@@ -62,8 +62,8 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError>
     }
 }
 
-/// Decodes from a `&str` if the body is UTF-8, which is faster, because texts are not validated one by one. Another body is decoded from
-/// bytes. Then only the fields that are used must be valid.
+/// Decodes from a `&str` if the body is UTF-8, which is faster, because texts are not validated one by one. Any other body is decoded from
+/// bytes. Then only the fields that are used must be valid UTF-8.
 fn decode_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     match std::str::from_utf8(body) {
         Ok(text) => decode_from(serde_json::Deserializer::from_str(text), body),
@@ -102,8 +102,8 @@ fn shape_path(path: &serde_path_to_error::Path) -> String {
     }
 }
 
-/// An id of Intercom's form: a short text of digits, letters, `_` and `-`. `None` for any other text, because ids become parts of
-/// addresses and file names.
+/// An id of Intercom's form: a short text of digits, letters, `_` and `-`. `None` for any other text, because ids become parts of URLs and
+/// file names.
 pub(super) fn checked_id(text: Option<Text>) -> Option<CompactString> {
     lenient::some(text).filter(|id| is_id(id))
 }
@@ -279,7 +279,7 @@ impl ListLength {
     }
 }
 
-/// Decodes a page of such a list.
+/// Decodes a page of a list that is documented as unpaged.
 pub(super) type Decode<T> = fn(&[u8]) -> Result<ListPage<T>, DecodeError>;
 
 impl<T> ListPage<T> {
@@ -420,7 +420,7 @@ pub(super) fn attribute_names(body: &[u8]) -> Result<ListPage<Option<String>>, D
 // ---- conversations, in both generations of the API (1.x and 2.x) ----
 
 /// Who opened a conversation. If the author is a contact without an id and the conversation has exactly one contact, this contact is the
-/// opener. If it has none or several, the opener is unknown.
+/// opener. If the conversation has no contact or several, the opener is unknown.
 pub(super) fn opener(author_type: Option<&str>, author_id: Option<String>, contacts: &[String], oddities: &mut Oddities) -> Opener {
     match author_type {
         Some(_) if is_contact(author_type) => {}

@@ -132,7 +132,7 @@ impl Tags<'_> {
             (Change::Untag, ItemResult::Untagged) => applied.lost += 1,
             (Change::Untag, ItemResult::NotTagged) => {}
             (_, ItemResult::NotFound) => applied.gone += 1,
-            // The next run tries again, without a check of `max_tag_change`.
+            // The next run tries again. Contacts to tag stay pending, so `max_tag_change` does not limit them again.
             (_, result) => {
                 applied.failed += 1;
                 is_ours = was_certain;
@@ -157,7 +157,7 @@ struct Plan<'a> {
     tagged: BTreeSet<String>,
     gains: Vec<String>,
     losses: Vec<String>,
-    /// The number of gains that an earlier run was allowed to make.
+    /// The number of `gains` that an earlier run was already allowed to make. They do not count for the limit again.
     allowed: usize,
 }
 
@@ -181,8 +181,8 @@ impl<'a> Plan<'a> {
     }
 
     /// # Errors
-    /// If more would change than the job allows. The limit is a share of the contacts tagged before; the first time, of all
-    /// contacts.
+    /// If more would change than the job allows. The limit is a share of the contacts that this job tagged before. If there are none, it
+    /// is a share of all contacts in the snapshot.
     fn check(&self, observed: u64, allowed: f64, is_forced: bool) -> Result<(), JobError> {
         let changes = (self.gains.len() + self.losses.len()).saturating_sub(self.allowed) as u64;
         let of = if self.tagged.is_empty() { observed } else { self.tagged.len() as u64 };
@@ -225,7 +225,7 @@ impl<'a> Plan<'a> {
             let items = contacts.into_iter().map(|id| Item { row: None, given: Ok(Reference::ContactId(id)) }).collect();
             let on_progress = |_: &str, _: usize, _: usize| {};
             let work = tagging::prepare(&context.client, self.target.clone(), change, items, None, &on_progress).await.map_err(failed)?;
-            // These contacts do not have the tag yet. If they have it later, this run added it.
+            // These contacts do not have the tag yet. If this run is interrupted and they have the tag later, this run added it.
             if change == Change::Tag {
                 tags.pending.extend(work.to_change().map(|id| ((rule.clone(), id.to_string()), true)));
                 tags.write_pending()?;
@@ -272,7 +272,7 @@ fn target(rule: &JobRule, existing: &[Group]) -> Result<Target, JobError> {
     }
 }
 
-/// Whether Intercom accepts this as the name of the tag, or it is the tag's ID.
+/// Whether the name is the tag's name, as Intercom compares names, or its ID.
 fn is_named(name: &GroupName, tag: &Group) -> bool {
     let plain = |text: &str| text.trim().to_lowercase();
     name.fit(&tag.key(), [&tag.name, &tag.name]) == Some(Fit::Exact) || plain(&name.text) == plain(&tag.name)

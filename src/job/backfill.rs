@@ -12,7 +12,7 @@ pub struct BackfillOptions {
     pub months: Months,
     /// Whether a snapshot of the same basis is replaced.
     pub replace: bool,
-    /// Leave history and reports to a later `report` or run.
+    /// Whether history and reports are left to a later `report` or run.
     pub snapshot_only: bool,
 }
 

@@ -8,7 +8,8 @@ use archive::Archive;
 use archive::snapshot::{Finding, Manifest};
 use domain::{Month, MonthSpan, Months, TimeZone};
 
-/// No two time zones are further apart. A manifest with such bounds was not written by this program.
+/// The maximum difference between two time zones. If the bounds of a month differ from the calendar month in UTC by more, this program
+/// did not write its manifest.
 const APART_MAX: TimeDelta = TimeDelta::hours(26);
 
 /// The check that reports months with bounds of another time zone.
@@ -246,7 +247,8 @@ mod tests {
     #[test]
     fn a_month_ends_where_the_one_after_begins() {
         let december = published("2026-12", "2026-12-01T08:00:00Z", "2027-01-01T08:00:00Z", "America/Vancouver");
-        // The month is first replaced, then new. Its own earlier bounds do not matter.
+        // In the first case the month has a snapshot and is replaced, in the second case it has none. The bounds of the replaced snapshot
+        // do not matter.
         for all in [vec![old_november(), december.clone()], vec![december]] {
             let (spans, findings) = cut_all("2026-11", "2026-11", "America/Vancouver", &all, &[]);
             assert_eq!(spans, [span("2026-11-01T07:00:00Z", "2026-12-01T08:00:00Z")]);

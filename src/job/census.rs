@@ -29,7 +29,7 @@ pub enum Question {
 /// Reports progress: groups done, groups in total.
 pub type OnProgress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// Counts. `None` if this API version does not have such a count.
+/// Takes the counts. `None` if this API version does not have them.
 pub async fn take(client: &Client, question: Question, on_progress: OnProgress<'_>) -> Result<Option<Vec<Count>>, RequestError> {
     match question {
         Question::Everything => everything(client).await.map(Some),

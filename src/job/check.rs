@@ -165,7 +165,8 @@ fn prior_month(archive: &Archive, answers: &api::Answers, findings: &mut Vec<Fin
     let workspace_id = answers.workspace.as_ref().ok().and_then(|workspace| workspace.id.as_deref());
     match crate::prior_month(archive, workspace_id) {
         Ok(mut prior_month) => {
-            // History needs every month: a run ends at the first month that cannot be read.
+            // A run publishes its own month in spite of this, but cannot bring the history and reports of the unreadable month up to
+            // date.
             for (month, error) in prior_month.unreadable.drain(..) {
                 findings.push(Finding::error(format!("snapshot of {month}"), JobError::from(error)));
             }

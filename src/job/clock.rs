@@ -133,7 +133,8 @@ pub(super) async fn check(context: &Context, timezone: &TimeZone, asked: Option<
     }
 }
 
-/// The finding for the month's reports. It also shows time that passed unnoticed while the month was fetched.
+/// The finding for the month's reports. The clocks are compared again here, so it also reports a clock that became wrong while the month
+/// was fetched.
 pub(super) fn finding(context: &Context) -> Option<Finding> {
     apart(context).map(|offset| offset.finding())
 }

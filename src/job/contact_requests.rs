@@ -17,7 +17,7 @@ use intercom::RequestError;
 pub(super) struct Question {
     /// The folder of the answers in the work folder, and their name in the log.
     pub name: &'static str,
-    /// For error messages: "the dates of tags".
+    /// What the answers are, for error messages: "the dates of tags".
     pub about: &'static str,
     /// Whether a month can be published without the answer about a contact, if the API refuses the request.
     pub is_optional: bool,
@@ -56,14 +56,14 @@ impl<A: Answer> ContactRequests<A> {
         Ok(ContactRequests { context: context.clone(), months, question, folder, so_far })
     }
 
-    /// The number of these contacts that were not asked for yet.
+    /// The number of these contacts that have no answer and are not being asked about.
     pub(super) fn unanswered(&self, contacts: &BTreeSet<String>) -> usize {
         let so_far = self.lock();
         contacts.iter().filter(|id| !so_far.answers.knows(id)).count()
     }
 
-    /// Asks about these contacts, except those already asked for. `ask` returns the answer about a contact; `None` if there is none, so that
-    /// a later run asks again. Returns how many of those that were asked for have no answer.
+    /// Asks about these contacts, except those already asked about. `ask` returns the answer about a contact; `None` if there is none, so
+    /// that a later run asks again. Returns how many of the contacts asked about now have no answer.
     pub(super) async fn ask<F>(&self, contacts: &BTreeSet<String>, ask: impl Fn(String) -> F) -> Result<u64, JobError>
     where
         F: Future<Output = Result<Option<Vec<A>>, RequestError>>,
@@ -71,7 +71,7 @@ impl<A: Answer> ContactRequests<A> {
         let wanted: Vec<String> = {
             let mut so_far = self.lock();
             let wanted: Vec<String> = contacts.iter().filter(|id| so_far.answers.claim(id)).cloned().collect();
-            // A question that nobody needs is not shown.
+            // If no contact is asked about, there is no progress to report.
             if so_far.wanted == 0 && !wanted.is_empty() {
                 (self.context.observer)(Event::StreamStarted { stream: self.question.name.to_string() });
             }
@@ -95,7 +95,7 @@ impl<A: Answer> ContactRequests<A> {
                     None
                 }
                 Err(source) => {
-                    // Answers so far are kept.
+                    // The answers that came are saved, so that the next run does not request them again.
                     so_far.answers.flush()?;
                     let stream = self.question.about.to_string();
                     return Err(JobError::Fetch { months: self.months, stream, source: source.into() });

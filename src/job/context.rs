@@ -1,4 +1,4 @@
-//! What every command gets from its caller, and what is made of the settings.
+//! What every command gets from its caller, and the archive, client, privacy and time zone that are made from the settings.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,10 +28,10 @@ pub struct Context {
     pub observer: Observer,
 }
 
-/// Where the settings' job is kept. Makes no request.
+/// The archive of the job in these settings. Makes no request.
 ///
 /// # Errors
-/// If the environment does not say enough about a bucket.
+/// If the archive is in a bucket, and the environment lacks the bucket's settings or names no folder for unfinished work.
 pub fn archive(settings: &Settings) -> Result<Archive, JobError> {
     let Output { dir, work_dir, cache_max_bytes, .. } = &settings.output;
     let name = &settings.job.name;
@@ -45,8 +45,8 @@ pub fn archive(settings: &Settings) -> Result<Archive, JobError> {
     }
 }
 
-/// The folder for the unfinished work of a job in a bucket: in the folder where programs keep their state (XDG Base Directory
-/// Specification). `None` if the environment does not say where that is.
+/// The folder for the unfinished work of a job in a bucket: a folder in the user's state folder (XDG Base Directory Specification).
+/// `None` if the environment names no state folder.
 fn state_folder(uri: &str) -> Option<PathBuf> {
     let of_user = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(of_user).filter(|folder| folder.is_absolute())?;

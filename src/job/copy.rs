@@ -1,5 +1,4 @@
-//! Copies what a job keeps to another place: from a folder to a bucket, back, or as a backup. Nothing is removed, and nothing newer is
-//! replaced.
+//! Copies the archive of a job to another folder or bucket, for example as a backup. Nothing is removed, and nothing newer is replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +16,7 @@ pub struct CopiedMonths {
 }
 
 impl CopiedMonths {
-    /// Whether something was not copied that a person must decide about.
+    /// Whether something was not copied, so that a person must decide what to do about it.
     pub fn has_open(&self) -> bool {
         self.months.values().flatten().any(|(_, copied)| copied.is_open())
     }
@@ -25,10 +24,10 @@ impl CopiedMonths {
 
 const SECTIONS: [Section; 4] = [Section::Snapshots, Section::History, Section::Reports, Section::Applied];
 
-/// Copies all months. The caller must have the locks of both places. Blocks.
+/// Copies all months. The caller must have the locks of both archives. Blocks.
 ///
 /// # Errors
-/// If one of the places cannot be read or written, or if people are still to be forgotten in one of them.
+/// If one of the archives cannot be read or written, or if a `forget` is unfinished in one of them.
 pub fn copy(from: &Archive, to: &Archive) -> Result<CopiedMonths, JobError> {
     for archive in [from, to] {
         if archive.journal()?.is_some() {
@@ -37,7 +36,8 @@ pub fn copy(from: &Archive, to: &Archive) -> Result<CopiedMonths, JobError> {
     }
     check_kinship(from, to)?;
     let mut done = CopiedMonths::default();
-    // A month that is not copied has no history or reports of another snapshot.
+    // Months whose snapshot was not copied. Their history and reports are not copied either, because they belong to the snapshot that was
+    // not copied.
     let mut not_copied = BTreeSet::new();
     for section in SECTIONS {
         for month in from.months_of(section)? {
@@ -57,7 +57,7 @@ pub fn copy(from: &Archive, to: &Archive) -> Result<CopiedMonths, JobError> {
         }
     }
     from.copy_files(&PENDING_FILES, to)?;
-    // Whoever was forgotten here is in what was replaced there.
+    // A replaced month may have contained a person who was forgotten here. Old versions of the replaced files still contain this person.
     let forgets = |(_, copied): &(Section, Copied)| matches!(copied, Copied::Replaced { forgets: true, .. });
     if done.months.values().flatten().any(forgets) {
         match to.purge()? {
@@ -70,13 +70,13 @@ pub fn copy(from: &Archive, to: &Archive) -> Result<CopiedMonths, JobError> {
     Ok(done)
 }
 
-/// Checks that the newest months of both are of one workspace, and write identifiers in the same way.
+/// Checks that the newest months of both archives are of the same workspace, and write identifiers in the same way.
 fn check_kinship(from: &Archive, to: &Archive) -> Result<(), JobError> {
     let newest = |archive: &Archive| -> Result<Option<(Month, Manifest)>, JobError> {
         for month in archive.months()?.into_iter().rev() {
             match archive.manifest(Section::Snapshots, month) {
                 Err(damage) if damage.is_unreachable() => return Err(SnapshotError::from(damage).into()),
-                // Damage is named when its month is copied.
+                // A damaged month is reported when it is copied. Here, the next older month is used.
                 read => {
                     if let Some(manifest) = read.ok().flatten().and_then(|read| read.parse().ok()) {
                         return Ok(Some((month, manifest)));

@@ -25,16 +25,16 @@ pub fn remote_engine(settings: &Settings) -> Result<Option<Arc<dyn RemoteEngine>
     Ok(Some(engine))
 }
 
-/// Stops what runs on engines outside of this process. The command is ending.
+/// Stops what runs on engines outside of this process, because the command is ending.
 pub fn interrupt_engines() {
     let in_use: Vec<_> = IN_USE.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
     in_use.iter().for_each(|engine| engine.interrupt());
 }
 
-/// The path of the job's place as an engine outside of this process spells it.
+/// The job's folder or bucket as an engine outside of this process spells its path.
 ///
 /// # Errors
-/// If this process has no current folder, and the place is relative to it.
+/// If the output folder is a relative path and this process has no current folder, or if the path has a character that engines misread.
 pub(super) fn place(settings: &Settings) -> Result<String, JobError> {
     let place = match (&settings.engine.path, &settings.output.dir) {
         (Some(path), _) => path.trim_end_matches('/').to_string(),
@@ -69,6 +69,6 @@ fn spark(settings: &Settings) -> Result<Arc<dyn RemoteEngine>, JobError> {
 
 #[cfg(not(feature = "spark"))]
 fn spark(_: &Settings) -> Result<Arc<dyn RemoteEngine>, JobError> {
-    // Such settings are refused when they are read.
+    // Settings that choose Spark are refused when they are read, if the program was built without Spark.
     Err(JobError::Engine { problem: "this program was built without Spark".to_string() })
 }

@@ -137,7 +137,7 @@ impl JobError {
         }
     }
 
-    /// What an engine outside of this process did not do.
+    /// The error of an engine outside of this process, if an engine caused this error.
     pub fn engine(&self) -> Option<&EngineError> {
         match self {
             JobError::History { source: HistoryError::Engine(error), .. } | JobError::Report { source: ReportError::Engine(error), .. } => {
@@ -147,7 +147,7 @@ impl JobError {
         }
     }
 
-    /// Whether the error is an answer that does not get better if the request is repeated.
+    /// Whether the API sent an empty body instead of an answer, also after retries.
     pub fn is_unsound_answer(&self) -> bool {
         match self {
             JobError::Fetch { source, .. } => source.is_empty(),

@@ -13,15 +13,15 @@ use intercom::RateWindow;
 /// The cost of a plan, as far as sizes are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// The number of all requests, except the requests in `contacts`.
+    /// The number of all requests, except those in `contacts`, `subscriptions` and `vanished`.
     pub requests: u64,
     /// The number of requests for names, sizes and totals. They are included in `requests`.
     pub asking: u64,
     /// The approximate number of additional requests for contacts with truncated lists of tags.
     pub contacts: u64,
-    /// The approximate number of additional requests for contacts whose subscriptions the API cut, as far as it is known.
+    /// The approximate number of additional requests for contacts whose subscriptions the API cut; 0 if it cannot be estimated.
     pub subscriptions: u64,
-    /// The most additional requests for members of the last month that are gone.
+    /// The maximum number of additional requests for members of the last month that are gone.
     pub vanished: u64,
     pub partitions: usize,
     /// The expected time, at one second a page and within the share of the rate limit.

@@ -81,7 +81,8 @@ pub(super) async fn fetch(context: &Context, plan: &mut Plan, accepts_incomplete
 /// The number of requests of [`conversation_totals`].
 pub(super) const CONVERSATION_TOTALS: u64 = 2;
 
-/// The numbers of all conversations, from the source that was read and from another. They only serve a finding, so a failure is only logged.
+/// The number of all conversations by two sources: the source that the run reads, and another one. The numbers are only for a finding, so
+/// a failure is only logged.
 async fn conversation_totals(context: &Context) -> Option<ConversationTotals> {
     let totals = context.client.conversation_totals().await.inspect_err(|error| {
         tracing::warn!(%error, "the number of conversations could not be compared with a second source");
@@ -147,8 +148,8 @@ impl FetchedStream {
 }
 
 impl Fetched {
-    /// Asks what the streams do not say: about contacts one by one, and for a second count of the conversations. Not for a month that is not
-    /// published: then the spool of everyone may be gone.
+    /// Asks what the streams do not contain: facts about single contacts, and the number of conversations by a second source. The caller
+    /// skips this for a month that will not be published, because the rows of everyone may have been removed from the spool.
     async fn ask_about_contacts(&mut self, context: &Context, plan: &Plan, work: &Path) -> Result<(), JobError> {
         let months = plan.scope.months;
         let part = |stream: usize| &self.streams[stream].part;
@@ -207,7 +208,7 @@ impl Fetched {
         self.streams.iter().map(|stream| stream.part.record.observed_at).max().unwrap_or(DateTime::UNIX_EPOCH)
     }
 
-    /// The numbers of members of the last month that are gone and were asked for, or not.
+    /// The numbers of members of the last month that are gone: those that the run asked about, and those that it did not ask about.
     pub(super) fn vanished(&self) -> Option<Vanished> {
         self.vanished.as_ref().map(|vanished| vanished.counts)
     }
@@ -232,7 +233,7 @@ impl Fetched {
         plan.cohorts.iter().map(entry).collect()
     }
 
-    /// Whether the members are reconstructed from the dates of their tags.
+    /// Whether the members of the cohort are reconstructed from the dates of its tag.
     fn is_reconstructed(&self, cohort: &PlannedCohort, basis: Basis) -> bool {
         self.tag_dates.is_some() && cohort.group.kind == GroupKind::Tag && basis == Basis::Late
     }

@@ -33,7 +33,7 @@ fn of(plan: &Plan, fetched: &Fetched, span: &MonthSpan, settings: &Settings) -> 
     if let Some(vanished) = fetched.vanished().filter(|vanished| vanished.not_asked > 0) {
         let detail = "members of the last month that are in no list any more and were not asked for, because they are more than \
                       `vanished_max` or the API refused the request: whether they were deleted or merged into another contact is unknown";
-        // None are wanted: then it is no surprise.
+        // If the job sets `vanished_max` to 0, it wants no such requests, so this is no warning.
         let finding = if settings.job.vanished_max == 0 { Finding::info } else { Finding::warning };
         findings.push(finding("vanished_not_asked", "contacts", detail).value(vanished.not_asked).expected(0));
     }
@@ -120,7 +120,7 @@ fn strays(assembly: &Assembly, firsts: &[u64], allowed: Allowed) -> Vec<Finding>
     if !has_everyone || strays == 0 {
         return Vec::new();
     }
-    // A few such contacts are normal. If there are many, one of the two streams is out of date, and it is unknown which.
+    // A few such contacts are normal. If there are many, either everyone or a group's stream is out of date, and it is unknown which.
     let (severity, detail) = if strays > allowed.of(firsts[0]) {
         let detail = "contacts that a group has and everyone has not, too many to be created or deleted while the job ran: one of the two \
                       is out of date; compare their sizes in Intercom, and run it again with --replace if they differ from these";
@@ -215,7 +215,7 @@ fn witnessed(stream: &FetchedStream, is_fewer: bool, tolerance: f64) -> Option<F
     })
 }
 
-/// A fall by more than half is reported only if at least this many members were lost.
+/// A fall by more than half is reported only if more than this number of members were lost.
 const FALL_MIN: u64 = 5;
 
 /// The finding that a group, or everyone, has less than half of its earlier size, and no second source confirms this.

@@ -1,6 +1,6 @@
-//! Removes one person from everything that the job keeps: snapshots, unfinished work, the record of tags, and the histories and
-//! reports built from them. The person is recorded in the work folder until all of this is done, so that a second call can finish
-//! the first. Afterwards only the number of forgotten persons is kept.
+//! Removes one person from everything that the job keeps: snapshots, unfinished work, the record of tags, and the histories and reports
+//! built from them. The person is recorded in the archive until all of this is done, so that a second call can finish the first.
+//! Afterwards only the number of forgotten persons is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ pub enum Person {
 /// The result.
 #[derive(Debug, Default)]
 pub struct Forgotten {
-    /// The number of contact IDs that were searched for, with those that were merged; 0 if no contact has the address.
+    /// The number of contact IDs that were searched for, with the IDs of merged contacts; 0 if no contact has the e-mail address.
     pub people: usize,
     /// Months whose snapshots contained any of the persons.
     pub snapshots: Vec<Month>,
@@ -37,7 +37,7 @@ pub struct Forgotten {
     pub rebuilt: Vec<Rebuilt>,
     /// Months without a snapshot whose history or reports were removed, because they cannot be rebuilt.
     pub orphans: Vec<Month>,
-    /// Months that cannot be searched by address, because they contain no addresses.
+    /// Months that cannot be searched by e-mail address, because they contain no e-mail addresses.
     pub unsearchable: Vec<Month>,
     /// Months that could not be searched, because they are damaged. A person may still be in them, and in everything built from
     /// them.
@@ -48,8 +48,8 @@ pub struct Forgotten {
     pub versions_removed: u64,
     /// Why persons may still be in old versions of files that a bucket keeps.
     pub old_versions: Option<String>,
-    /// Months and unfinished work whose addresses were hashed without normalizing. There, only the address as given and in lower
-    /// case was searched for.
+    /// Months and unfinished work whose e-mail addresses were hashed without normalizing. There, only the e-mail address as given and in
+    /// lower case was searched for.
     pub as_spelled: Vec<Months>,
 }
 
@@ -58,7 +58,7 @@ impl Forgotten {
         self.snapshots.is_empty() && self.work.is_empty() && !self.tags && self.orphans.is_empty()
     }
 
-    /// Whether a later call has work left.
+    /// Whether a person may still be in damaged months or damaged records, so that a later call must search them again.
     pub fn is_unfinished(&self) -> bool {
         !self.damaged.is_empty() || !self.damaged_tags.is_empty()
     }
@@ -89,7 +89,7 @@ pub fn forget(
     if people.is_empty() {
         return Ok(done);
     }
-    // The damaged months are searched again below.
+    // The months are searched again below, which finds the damaged ones again.
     done.damaged.clear();
     let journal = serde_json::to_vec_pretty(&Journal { contact_ids: people.clone() });
     archive.set_journal(Some(&journal.map_err(|error| PublishError::new("write", &archive.journal_path(), error.into()))?))?;
@@ -146,7 +146,7 @@ pub fn forget(
     };
     if !done.is_unfinished() && !is_kept_in_versions {
         archive.set_journal(None)?;
-        // The file with the persons was one of the objects.
+        // The journal with the persons was in the archive, too, so its old versions are removed.
         archive.purge_versions()?;
     }
     Ok(done)
@@ -164,13 +164,13 @@ fn unfinished(archive: &Archive) -> Result<BTreeSet<String>, JobError> {
     }
 }
 
-/// Adds the other records of these persons: those that were merged into theirs, and those into which theirs were merged.
+/// Adds the other records of these persons: contacts that were merged into theirs, and contacts into which theirs were merged.
 fn add_merged(archive: &Archive, people: &mut BTreeSet<String>) -> Result<(), JobError> {
     let mut pairs = Vec::new();
     for (_, snapshot) in archive.snapshots()? {
         match snapshot.and_then(|snapshot| merged(&snapshot)) {
             Ok(found) => pairs.extend(found),
-            // The month is named when the persons are removed.
+            // The damaged month is reported when the persons are removed.
             Err(error) if error.is_damage() => {}
             Err(error) => return Err(error.into()),
         }
@@ -187,11 +187,12 @@ fn add_merged(archive: &Archive, people: &mut BTreeSet<String>) -> Result<(), Jo
     Ok(())
 }
 
-/// The contacts that ever had this address. It is found in any spelling, also if addresses are hashed.
+/// The contacts that ever had this e-mail address. It is found in any spelling, except where e-mail addresses were hashed without
+/// normalizing: see [`Forgotten::as_spelled`].
 fn find(archive: &Archive, privacy: &Privacy, address: &str, done: &mut Forgotten) -> Result<BTreeSet<String>, JobError> {
     let address = address.trim();
     let same = same_address(address);
-    // Older programs hashed addresses without normalizing them.
+    // Older programs hashed e-mail addresses without normalizing them.
     let spellings = [address.to_string(), address.to_lowercase(), same.clone()];
     let written: BTreeSet<String> = spellings.into_iter().filter_map(|text| privacy.written(Some(text))).collect();
     let is_it = |email: &str| same_address(email) == same || written.contains(email);

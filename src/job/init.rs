@@ -21,8 +21,8 @@ impl Choice {
     }
 }
 
-/// The text of a job file that observes the chosen groups. A group whose name is that of another group, too, is named by its ID: `all` are the
-/// groups of the workspace. Without a time zone, the job uses the workspace's own.
+/// The text of a job file that observes the chosen groups. A group is listed by its ID if its name does not mean this group alone among
+/// all groups of the workspace (`all`). Without a time zone, the job uses the workspace's own.
 pub fn job_file(name: &str, timezone: Option<&str>, chosen: &[&Choice], all: &[Choice]) -> String {
     let timezone = timezone.map_or_else(
         || "# timezone = \"Europe/Dublin\"     # default: the workspace's own".to_string(),
@@ -78,7 +78,7 @@ fn is_named_by(group: &Group, all: &[Choice]) -> bool {
     super::resolve(&name, &groups, &[]).is_ok_and(|(found, _)| found == *group)
 }
 
-/// A text as TOML. The escapes of JSON are those of TOML, which also wants one for DEL.
+/// A text as a TOML string. The escapes of JSON are valid in TOML. TOML also requires an escape for DEL.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }

@@ -42,7 +42,7 @@ const LISTING_COLUMNS: [Column; CONTACTS.columns.len() + 1] = {
     columns
 };
 
-/// How many contacts are asked for at the same time.
+/// The maximum number of contacts that are completed at the same time.
 const REQUESTED_AT_ONCE: usize = 8;
 
 /// The position of `in_population` in the contacts table; a test checks it.
@@ -52,7 +52,7 @@ const IN_POPULATION: usize = 1;
 pub trait Listed: Sized + Send + 'static {
     fn id(&self) -> &str;
 
-    /// The row with what the API cut from it.
+    /// Requests what the API cut from the row, and returns the complete row.
     fn completed(self, client: &Client) -> impl Future<Output = Result<Self, RequestError>> + Send;
 
     /// The row as it may be written.

@@ -15,7 +15,7 @@ use reports::history::{self, History};
 use reports::page::{self, About, CohortLine, MonthLine, Observation};
 use reports::report::PAGE;
 
-/// The number of months that a card of the page draws.
+/// The number of months that a card of the page shows.
 const MONTHS_OF_CARD: i64 = 12;
 
 /// A month's page, while its tables are built.
@@ -30,7 +30,8 @@ impl Page {
         Page { tables: Tables::default(), shows_members, people: None }
     }
 
-    /// Keeps the tables that a page shows. Tables with a row for each contact are dropped.
+    /// Keeps the tables that a page shows. Of the members, only some are kept, and only if the page shows members. Other tables with a
+    /// row for each contact are dropped.
     pub(super) fn take(&mut self, report: &'static Report, rows: ReportRows) -> Result<(), EngineError> {
         let name = report.table.name;
         let failed = |error| TableError::new("read", format!("`{name}`"), error);
@@ -48,7 +49,7 @@ impl Page {
         Ok(())
     }
 
-    /// What the page and the workbook say of the month besides its tables.
+    /// What the page and the workbook show about the month besides its tables.
     pub(super) fn about(&self, snapshot: &Snapshot, month: Month, digest: &Digest) -> PolarsResult<About> {
         let manifest = &snapshot.manifest;
         let counts = self.tables.named("counts")?.0;

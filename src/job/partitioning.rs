@@ -17,10 +17,10 @@ use intercom::{Client, RequestError};
 
 /// A stream of up to this many pages has one partition. At a second a page, it takes a quarter of a minute.
 pub(super) const FEW_PAGES: u64 = 16;
-/// The minimum number of pages of a partition. Smaller partitions would cost too many requests, because finding the end of a
-/// partition takes one.
+/// The minimum number of pages of a partition. Smaller partitions would cost too many requests, because each partition needs one more
+/// request to find its end.
 const PARTITION_PAGES: u64 = 8;
-/// The number of partitions for each request that may be under way. With more than one, few requests are idle while the last
+/// The number of partitions for each request that may be under way. With more than one, few of these requests are unused while the last
 /// partitions end.
 const PARTITIONS_PER_REQUEST: u64 = 2;
 /// A range is split again if it is larger than wanted by this factor.
@@ -28,7 +28,8 @@ const TOO_LARGE: f64 = 1.5;
 /// The maximum number of rounds of probes. They are enough to reach the one large day of a workspace that imported all its contacts
 /// in an hour.
 const ROUNDS_MAX: u32 = 6;
-/// The same for contacts by seconds. They are enough to reach the one second in which a workspace imported many of its contacts.
+/// The maximum number of rounds of probes for contacts by seconds. They are enough to reach the one second in which a workspace imported
+/// many of its contacts.
 const SECOND_ROUNDS_MAX: u32 = 12;
 
 /// Finds the partitions of a stream.
@@ -43,11 +44,11 @@ pub(super) struct Partitioner<'a> {
 /// The range of creation times of a stream.
 #[derive(Clone, Debug)]
 enum FullRange {
-    /// From the day of the first contact to today, in the time zone of the workspace. Contacts from before and after belong to
-    /// the first and the last partition.
+    /// From the day of the first contact to today, in the time zone of the workspace. Contacts from before this range belong to the first
+    /// partition, contacts from after it to the last one.
     Days { first: NaiveDate, last: NaiveDate, timezone: TimeZone },
-    /// From the second of the first contact to the present one. Contacts from before and after belong to the first and the last
-    /// partition.
+    /// From the second of the first contact to the present second. Contacts from before this range belong to the first partition,
+    /// contacts from after it to the last one.
     ContactSeconds { first: DateTime<Utc>, last: DateTime<Utc> },
     /// The period of the conversations.
     Seconds { start: DateTime<Utc>, end: DateTime<Utc> },
@@ -116,8 +117,8 @@ impl Partitioner<'_> {
 
     /// The partitions of a stream of this many rows. `oldest` is when the first member of a group was created, if known.
     ///
-    /// `None` if the stream needs no partitions, or cannot be partitioned: its sizes are unknown, or all rows are of one day or
-    /// second, or contacts are searched by day and the workspace's time zone is unknown.
+    /// `None` if the stream needs no partitions, or cannot be partitioned: this API version has no partitions, a size or the oldest
+    /// contact is unknown, or contacts are searched by day and the workspace's time zone is unknown.
     pub(super) async fn partition(
         &self,
         kind: &StreamKind,

@@ -35,13 +35,13 @@ pub struct Plan {
     /// Whether the contacts' choices about subscriptions are observed.
     pub has_subscriptions: bool,
     pub(super) subscription_types: Vec<SubscriptionType>,
-    /// The last month observed at its end, and its number of members: those who are gone are asked for. `None` if there is no such month, or
-    /// the API does not say what became of them.
+    /// The last month before this one that was observed at its end, and the number of its members. The run asks about those who are gone.
+    /// `None` if there is no such month, or the API does not say whether a contact was deleted or merged.
     pub vanished_from: Option<(Month, u64)>,
     pub(super) findings: Vec<Finding>,
     /// The sizes of cohorts in earlier months.
     pub(super) sizes_before: PriorSizes,
-    /// Whether a run will make the requests of this plan again. This is so for the plan of a dry run.
+    /// Whether a run after this plan makes the same requests again. This is so after `run --dry-run`, which only makes the plan.
     pub(super) is_planned_again: bool,
     /// The number of requests that it took to make the plan. A run after a dry run makes them again.
     pub(super) opening: u64,
@@ -235,8 +235,8 @@ impl Plan {
         self.findings.push(Finding::new(severity, "workspace_unnamed", "workspace", detail).expected(expected));
     }
 
-    /// Reports that the newest earlier month that knew the name in the job knew another group by it, which is gone: the group was deleted and
-    /// made anew.
+    /// Reports a group that was deleted and created again: the newest earlier month that has this name found another group by it, and
+    /// that group no longer exists.
     fn replaced(&mut self, group: &Group, configured: &str, existing: &[Group], prior: &[CohortEntry]) {
         let of_kind = |entry: &&CohortEntry| entry.kind_and_id().0 == group.kind.as_str();
         let Some(before) = prior.iter().filter(of_kind).find(|entry| entry.configured == configured && entry.cohort_name == group.name)
@@ -306,7 +306,7 @@ impl Plan {
                 (None, StreamKind::Conversations) => client.conversation_count(scope.start(), scope.end()).await?,
             };
             let Some(rows) = size.filter(|_| stream.partitioning.is_none()) else { return Ok((size, None)) };
-            // A run reads this from the first page, which it needs anyway.
+            // A run for one month reads the oldest contact from the first page, which it fetches anyway. Here, it must be requested.
             let oldest = match &stream.kind {
                 StreamKind::Members(group) if partitioner.is_long(rows) => client.oldest(Some(group)).await?,
                 _ => None,
@@ -318,7 +318,7 @@ impl Plan {
             stream.size = size;
             stream.partitioning = stream.partitioning.take().or(partitioning);
         }
-        // Members are derived only if the stream of everyone is long. If it is short, this saves little.
+        // Members are derived only if the stream of everyone is long. For a short stream, deriving them saves few requests.
         let lists_all_groups = client.capabilities().lists_own_segments;
         let everyone = self.streams.iter().find(|stream| stream.kind == StreamKind::Everyone);
         let is_long = |stream: &&PlannedStream| {
@@ -328,7 +328,7 @@ impl Plan {
             let may_be = |stream: &PlannedStream| if lists_all_groups { stream.kind.group().is_some() } else { stream.kind.is_tag() };
             let groups = self.streams.iter().enumerate().filter(|(_, stream)| may_be(stream));
             let sized: Vec<(usize, u64)> = groups.filter_map(|(list, stream)| Some((list, stream.size?))).collect();
-            // As in a run, this is estimated from the first page of everyone.
+            // The share of truncated lists is estimated from the first page of everyone, as in a run for one month.
             let (truncated_tags, cut) = if lists_all_groups { (0.0, 0.0) } else { first_page(client).await? };
             if self.may_cut_subscriptions() {
                 self.expected_cut_subscriptions = (everyone as f64 * cut).ceil() as u64;

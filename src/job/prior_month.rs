@@ -64,7 +64,7 @@ impl PriorSizes {
         self.0.iter().filter(|before| before.month < month).find(has_cohorts).map(|before| (before.month, members(before)))
     }
 
-    /// Whether fewer rows came than in the month before, by more than is allowed.
+    /// Whether fewer rows came than this cohort had in the latest earlier month that was observed at its end, by more than the tolerance.
     pub(super) fn is_fewer_than_before(&self, key: &str, month: Month, came: u64, tolerance: f64) -> bool {
         self.before(key, month).is_some_and(|(_, before)| came + Allowed::Tolerance(tolerance).of(before) < before)
     }

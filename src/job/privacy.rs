@@ -100,8 +100,8 @@ impl Privacy {
         }
     }
 
-    /// How an e-mail address is normalized before it is hashed, as a label in manifests; `None` if addresses are not hashed. Months
-    /// without this label hashed addresses as they came.
+    /// How an e-mail address is normalized before it is hashed, as a label in manifests; `None` if addresses are not hashed. In months
+    /// without this label, e-mail addresses were hashed without normalizing.
     pub fn email_hash(&self) -> Option<&'static str> {
         matches!(self.identifiers, Identifiers::Hash(_)).then_some(LOWERCASE)
     }
@@ -148,14 +148,14 @@ impl Privacy {
     }
 }
 
-/// The normalized form of an address: no blanks around it, one form of accents, lower case. Servers may distinguish `Ada` from
-/// `ada`, but none is known that does.
+/// The normalized form of an e-mail address: no blanks around it, one form of accents, lower case. Mail servers may distinguish `Ada`
+/// from `ada`, but none is known that does.
 pub fn same_address(address: &str) -> String {
-    // A letter in lower case may consist of two characters (for example of `İ`), so accents are combined after this.
+    // In lower case, one letter may become two characters (for example `İ`), so accents are combined after this.
     address.trim().to_lowercase().nfc().collect()
 }
 
-/// The label of addresses that are hashed in lower case.
+/// The label of e-mail addresses that are hashed in lower case.
 const LOWERCASE: &str = "lowercase";
 /// The label of identifiers that are kept.
 pub const KEEP: &str = "keep";

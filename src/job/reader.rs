@@ -43,7 +43,7 @@ pub(super) struct StreamReader {
     pub grace: std::time::Duration,
     pub tolerance: f64,
     pub privacy: Arc<Privacy>,
-    /// Whether the contacts' choices about subscriptions are kept.
+    /// Whether the contacts' choices about subscriptions are written.
     pub has_subscriptions: bool,
     /// Whether the rows of a stream that failed are accepted.
     pub accepts_incomplete: bool,
@@ -74,7 +74,7 @@ pub(super) struct Probe {
     pub truncated_tags: f64,
 }
 
-/// A stream before its first page, or one that an earlier run finished.
+/// A stream of which this run has read no page yet.
 pub(super) enum Begun {
     Kept(StreamRecord),
     Open(Box<Opened>),
@@ -126,7 +126,8 @@ impl StreamReader {
         }
     }
 
-    /// What an earlier run left. `None` if its chunks cannot be read: then the stream is fetched again.
+    /// Returns `left`, which an earlier run wrote, if the chunks of its rows can be read. Otherwise returns `None`, and the stream is
+    /// fetched again.
     async fn readable<T: Send + 'static>(&self, left: Option<T>, record: fn(&T) -> &StreamRecord) -> Result<Option<T>, JobError> {
         let Some(left) = left else { return Ok(None) };
         let (folder, kind) = (self.folder.clone(), self.kind.clone());
@@ -210,7 +211,7 @@ impl StreamReader {
         self.set_aside()?;
         match self.read_again(Some(&before)).await {
             Ok(record) if record.is_complete => Ok(self.done(record)),
-            // The stream is still incomplete. The job decides what to do, with the reading that has more rows.
+            // The stream is still incomplete. The caller decides whether to publish it. Only the reading with more rows is used.
             Ok(_) => {
                 let record = self.fuller().await?;
                 Ok(self.done(record))
@@ -265,8 +266,8 @@ impl StreamReader {
         load_stream(&self.folder).filter(is_as_good)
     }
 
-    /// The progress of an earlier run, if resuming is as good as a fresh start. This is so if all pages come within a day. In
-    /// addition, if a fresh start would be after the month's end, no page may be from before it.
+    /// The progress of an earlier run, if resuming is as good as a fresh start: all pages must come within a day. If a fresh start would
+    /// be after the month's end, no page may be from before it, unless an incomplete month is accepted.
     fn resumable(&self) -> Option<Progress> {
         let now = (self.clock)();
         let basis = |at| self.scope.basis_at(at, self.grace);

@@ -104,7 +104,8 @@ pub fn refresh(
         };
         let is_wanted = scope.wants(month);
         let current = chain.current_history(month, Some(&snapshot))?;
-        // What was built from a compared month before it was damaged is better than what can be built now.
+        // If the compared month is damaged now, the current history and reports were built before the damage and are better than new
+        // ones.
         let is_wanted = is_wanted && !(current.is_some() && chain.lacks_compared(month, &snapshot)?);
         let has_built_history = match current {
             Some(history) if !is_wanted => {
@@ -133,7 +134,7 @@ pub fn refresh(
         }
     }
     let done = chain.done;
-    // Its lines are read from the history of each month: in a bucket, a request each.
+    // The lines of the index are read from the history of each month. In a bucket, this takes a request for each month.
     let is_unchanged = archive.is_remote() && done.rebuilt.is_empty() && done.damaged.is_empty() && archive.has_index()?;
     if !is_unchanged {
         pages::write_index(archive, settings)?;
@@ -168,7 +169,7 @@ impl Chain<'_> {
     /// before another history is built on this one.
     ///
     /// # Errors
-    /// If the history cannot be fetched from where it is.
+    /// If the history cannot be fetched from the archive.
     fn current_history(&self, month: Month, snapshot: Option<&Snapshot>) -> Result<Option<History>, JobError> {
         let opened = History::open(self.archive, month).and_then(|history| {
             let Some(history) = history else { return Ok(None) };
@@ -210,8 +211,8 @@ impl Chain<'_> {
         self.links.extend(current.map(|history| Link { month, snapshot: None, history, is_verified: false }));
     }
 
-    /// Builds a month's history on the last one. Returns false if the month's snapshot is damaged. Then the current history is
-    /// kept.
+    /// Builds a month's history from the history of the last link. Returns false if the month's snapshot is damaged. Then the current
+    /// history is kept.
     fn build(&mut self, month: Month, snapshot: Snapshot, current: Option<History>) -> Result<bool, JobError> {
         self.verify_last()?;
         (self.observer)(Event::Building { month, what: Built::History });
@@ -257,7 +258,7 @@ impl Chain<'_> {
         })
     }
 
-    /// What this month was counted to, if that is still in memory.
+    /// The counted tables of this month, if they are still in memory.
     fn take_counted(&mut self, month: Option<Month>) -> Option<Counted> {
         self.last_counted.take_if(|(counted, _)| Some(*counted) == month).map(|(_, counted)| counted)
     }
@@ -291,7 +292,7 @@ impl Chain<'_> {
     /// Whether the reports of the last month are missing, out of date or damaged.
     ///
     /// # Errors
-    /// If they cannot be fetched from where they are.
+    /// If they cannot be fetched from the archive.
     fn needs_report(&self, month: Month) -> Result<bool, JobError> {
         let Some(link) = self.links.last() else { return Ok(false) };
         match report::standing(self.archive, month, &link.source(), false).map_err(SnapshotError::from)? {
@@ -316,8 +317,8 @@ impl Chain<'_> {
         let is_kept = is_followed && just_built.is_some();
         let counted = match just_built {
             Some(counted) => Ok(counted),
-            // The history is current and was built by an earlier command. No month is counted from this count: with a damaged month
-            // before it, it may know less than the history.
+            // The history is current and was built by an earlier command. The next month is not counted from this result: if an earlier
+            // month is damaged, the result may know less than the history.
             None => {
                 let previous = earlier.last().map(|link| &link.history);
                 let (earlier, counted_before) = (snapshots(earlier), before.as_ref());
@@ -408,8 +409,8 @@ fn build_reports(
     Ok(digest)
 }
 
-/// The formats that the job wants and that the published reports of a month lack: they were built before the job named them. Unknown, and
-/// then empty, if the manifest of the reports cannot be read.
+/// The formats that the job wants and that the published reports of a month lack: they were built before the job named these formats.
+/// Empty if the manifest of the reports cannot be read.
 pub fn lacking_formats(archive: &Archive, settings: &Settings, month: Month) -> Vec<&'static str> {
     let files = report::published_files(archive, month).unwrap_or_default();
     let is_lacking = |format: &&Format| !files.is_empty() && !files.iter().any(|file| format.is_of(file));

@@ -56,10 +56,10 @@ impl fmt::Display for Unresolved {
     }
 }
 
-/// The group of this name, and whether only an earlier month's manifest knew it by that name.
+/// The group of this name, and whether the name was found only in the manifest of an earlier month.
 ///
 /// `id:<ID>` and a cohort key are IDs. Any other text is tried as an exact name, then as an ID, then as a name that looks alike
-/// ([`name_key`]). At last, names in earlier months' manifests are tried in the same order, for groups that still exist.
+/// ([`name_key`]). Last, the names in earlier months' manifests are tried in the same order, for groups that still exist.
 pub fn resolve(name: &GroupName, existing: &[Group], prior_month: &[CohortEntry]) -> Result<(Group, bool), Unresolved> {
     let of_kind: Vec<&Group> = existing.iter().filter(|group| group.kind == name.kind).collect();
     let unresolved = |why| Err(Unresolved { name: name.clone(), why });

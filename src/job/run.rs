@@ -195,7 +195,7 @@ async fn published_before(context: &Context, scope: &Scope, options: &RunOptions
     completed(context, options, outcome).await.map(Some)
 }
 
-/// What follows a published snapshot: history and reports, and the tags of rules.
+/// Does what follows a published snapshot: brings history and reports up to date, and applies the tags of rules.
 async fn completed(context: &Context, options: &RunOptions, mut outcome: RunOutcome) -> Result<RunOutcome, JobError> {
     let month = outcome.month;
     if !options.snapshot_only {
@@ -227,8 +227,8 @@ pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, Jo
     Ok(plan)
 }
 
-/// The cohorts of the month's snapshot that the job still names and that are no longer found. A replacement would lose them, and
-/// they cannot be observed again.
+/// The cohorts that a replacement of the month's snapshot would lose: the job still names them, but they are no longer found. They cannot
+/// be observed again.
 fn dropped(context: &Context, plan: &Plan, span: &MonthSpan) -> Result<Vec<String>, JobError> {
     // Each month of a backfill has its own basis.
     let now = prospect(&context.settings.job, (context.clock)(), span);
@@ -250,7 +250,7 @@ async fn publish_snapshot(
     let settings = &context.settings;
     let traffic = context.client.traffic();
     let cohorts: Vec<CohortEntry> = fetched.cohort_entries(plan, span, settings.job.grace);
-    // A plan without cohorts ends before anything is fetched.
+    // A plan without cohorts is refused before anything is fetched, so there is always a minimum.
     let basis = cohorts.iter().map(CohortEntry::basis).min().unwrap_or(plan.scope.basis);
     if let Some(published) = context.archive.snapshot(span.month)? {
         let published_basis = published.manifest.basis();

@@ -146,7 +146,7 @@ enum Done {
         stream: usize,
         total: Option<u64>,
     },
-    /// The tags of contacts with truncated lists were requested. Has the error if that failed.
+    /// The tags of contacts with truncated lists were requested, or this error ended the requests.
     Asked(Option<JobError>),
     /// Members were derived from the contacts' own lists.
     Derived(Box<Result<Derivation, JobError>>),
@@ -213,14 +213,15 @@ impl Scheduler<'_> {
         }
     }
 
-    /// The groups of the job to look for in the own lists of a stream's contacts: to derive their members, or to check them.
+    /// The groups of the job to look for in the own lists of a stream's contacts. They are used to derive the members of these groups, or
+    /// to check them.
     fn own_lists_of(&self, kind: &StreamKind) -> Arc<[Group]> {
         let groups = self.plan.streams.iter().filter_map(|stream| stream.kind.group()).filter(|_| *kind == StreamKind::Everyone);
         groups.filter(|group| self.context.client.capabilities().lists_own(group.kind)).cloned().collect()
     }
 
-    /// Starts the next partitions while there are free permits: first those of everyone, because other streams derive members from them,
-    /// then those of unknown length, then the others, the longest first. So all partitions end at about the same time.
+    /// Starts the next partitions while there are free permits: first those of everyone, because the members of other streams are derived
+    /// from them, then those of unknown length, then the longest ones. So all partitions end at about the same time.
     fn start(&mut self) {
         loop {
             // Streams that share one scroll take no permit: a stream that waits for a permit would block the others.
@@ -278,7 +279,7 @@ impl Scheduler<'_> {
         let state = match outcome? {
             Outcome::Fetched(fetched) => State::Fetched(fetched),
             Outcome::NotPartitioned(error) => {
-                // Partitions that are under way must end first: they still write to their folders.
+                // Partitions of the stream that are under way must end before it is fetched again: they still write to their folders.
                 self.streams[stream].refused = Some(error);
                 for waiting in self.waiting.extract_if(.., |waiting| waiting.stream == stream) {
                     self.streams[stream].partitions[waiting.partition].state = State::Dropped;

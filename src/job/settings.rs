@@ -1,8 +1,8 @@
 //! Settings in layers: compiled-in defaults, the file of `--config`, the job file, the environment, flags.
 //! Files are read once, here. The result is checked and typed. Later code does not need the origin of a value.
 //!
-//! Each section is a file: the checked values, how they are written (`Raw`) and checked (`check`), and the list of its keys (`SETTINGS`)
-//! with their values as text. `config/default.toml` has the defaults.
+//! Each section of the settings has a file with its checked values, how they are written (`Raw`) and checked (`check`), and the list of
+//! its keys (`SETTINGS`) with their values as text. `config/default.toml` has the defaults.
 
 mod address;
 mod completeness;

@@ -19,7 +19,8 @@ use reports::report::{self, ReportSource, Standing};
 pub struct Status {
     pub job: String,
     pub months: Vec<MonthStatus>,
-    /// Months without a snapshot between the first and the last expected one.
+    /// Months without a snapshot after the first published month, and before the last published or the last ended month, whichever is
+    /// later.
     pub gaps: Vec<Month>,
     /// The last month that has ended, if it has no snapshot.
     pub due: Option<Month>,
@@ -152,7 +153,8 @@ fn read_manifests(archive: &Archive, job: &Job, reads_all: bool) -> Result<Manif
     for (month, snapshot) in archive.snapshots()? {
         let snapshot = match snapshot {
             Ok(snapshot) => snapshot,
-            // Only what is known to be damaged is called so. A newer format is named, too.
+            // A snapshot whose storage cannot be reached is not known to be damaged, so the command fails. A month of a newer format is
+            // listed here, too.
             Err(SnapshotError::Damaged(damage)) if damage.is_unreachable() => return Err(SnapshotError::from(damage).into()),
             Err(error) => {
                 all.unreadable.push((month, error.to_string()));

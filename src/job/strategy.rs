@@ -1,14 +1,14 @@
 //! The membership strategy: search for the members of groups, or derive them from the contacts' own lists while everyone is read.
-//! Deriving takes one request for each contact with a truncated list. Their number is unknown until everyone was read. So it is
-//! estimated: before the first page, from the first page, and from the contacts that came.
+//! Deriving takes one request for each contact with a truncated list. The number of these contacts is unknown until everyone was read. It
+//! is therefore estimated: before the first page, from the first page, and from the contacts that came.
 
 use domain::Contact;
 
 /// The number of requests that check the derived members of a tag: they give its total, before and after.
 pub(super) const TOTALS: u64 = 2;
-/// The expected share of contacts with truncated lists, before any contact was read.
+/// The expected share of contacts with truncated lists of tags, or with cut subscriptions, before any contact was read.
 const EXPECTED_TRUNCATED: f64 = 0.005;
-/// The number of contacts that this expectation counts as. It is needed because a page is a small sample.
+/// `EXPECTED_TRUNCATED` counts as much as this many contacts of a page. It is needed because a page is a small sample.
 const EXPECTED_WEIGHT: f64 = 100.0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ pub struct PlannedStream {
     /// The announced total of the group, if its members are derived from the contacts' own lists while everyone is read.
     #[serde(rename = "tallied", default, skip_serializing_if = "Option::is_none")]
     pub derived: Option<u64>,
-    /// The partitions of the stream; `None` if it is not long. In a run, the first page decides.
+    /// The partitions of the stream; `None` if the stream is not long. A run decides this after the first page of the stream.
     #[serde(rename = "division", default, skip_serializing_if = "Option::is_none")]
     pub partitioning: Option<Partitioning>,
 }

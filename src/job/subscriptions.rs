@@ -9,14 +9,15 @@ use super::{Context, JobError, joined};
 use archive::snapshot::{Finding, ObservedSubscriptions, SpooledStream, cut_subscriptions};
 use domain::{Months, Subscription, SubscriptionType, are_alike, did_you_mean};
 
-/// The choices of contacts whose record has not all of them.
+/// The requests for contacts whose record does not have all of their choices.
 const CHOICES: Question = Question { name: "subscriptions", about: "the subscriptions of contacts", is_optional: true };
 
-/// The record of a contact has at most so many choices of each kind.
+/// The maximum number of choices of each kind in a contact's record.
 const LISTED: usize = 10;
 
 impl Plan {
-    /// Whether a contact may have more choices of a kind than its record has: the workspace has so many types.
+    /// Whether a contact may have more choices of a kind than its record can have: the workspace has more types of that kind, or the
+    /// number is unknown.
     pub fn may_cut_subscriptions(&self) -> bool {
         let of_kind = |kind: &str| self.subscription_types.iter().filter(|of| of.consent_type.as_deref() == Some(kind)).count();
         let is_unknown = self.subscription_types.is_empty() || self.subscription_types.iter().any(|of| of.consent_type.is_none());
@@ -75,7 +76,7 @@ pub(super) async fn complete(
     let cut = joined(tokio::task::spawn_blocking(move || Ok(cut_subscriptions(&streams)?)).await)?;
     let requests: ContactRequests<Subscription> = ContactRequests::open(context, months, work, CHOICES).await?;
     let client = &context.client;
-    // A contact that is gone has no answer. Its record has the choices that came.
+    // For a contact that no longer exists there is no answer. Then only the choices in its record are known.
     requests.ask(&cut, |id| async move { client.subscriptions(&id).await }).await?;
     Ok(ObservedSubscriptions { types: plan.subscription_types.clone(), answers: requests.end()? })
 }

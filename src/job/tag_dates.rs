@@ -11,7 +11,8 @@ use domain::{Months, TagDate};
 /// The tags of contacts, with their dates.
 pub(super) const TAG_DATES: Question = Question { name: "tag_dates", about: "the dates of tags", is_optional: false };
 
-/// Requests the tags of each member of these tags that was not requested yet. Returns the folder of the answers.
+/// Requests the tags, with dates, of every contact that has one of these tags, unless they were requested already. Returns the folder of
+/// the answers.
 pub(super) async fn fetch(context: &Context, months: Months, tags: Vec<SpooledStream>, work: &Path) -> Result<PathBuf, JobError> {
     let reading = tokio::task::spawn_blocking(move || -> Result<BTreeSet<String>, JobError> {
         let mut holders = BTreeSet::new();

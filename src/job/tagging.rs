@@ -1,8 +1,8 @@
-//! Adds a tag to contacts, companies and conversations in bulk, or removes it, with a result for each. This is the only change that this program
-//! makes in a workspace. Repeating it changes nothing.
+//! Adds a tag to contacts, companies and conversations in bulk, or removes it, with a result for each. This is the only change that this
+//! program makes in a workspace. Repeating it changes nothing.
 //!
-//! Before 2.16 a call succeeds or fails as a whole. From 2.16 on it may succeed in part without saying so. So a call that failed is
-//! split until the failing member is alone and all others are done.
+//! Before API version 2.16, a call succeeds or fails as a whole. From 2.16 on, it may succeed for some members without naming them. A
+//! call that did not succeed for all members is therefore split, until each failing member is alone in a call and all others are done.
 
 mod answer;
 mod input;
@@ -49,7 +49,7 @@ pub enum ItemResult {
     /// The item did not have the tag.
     NotTagged,
     NotFound,
-    /// Several users have the address.
+    /// Several users have the e-mail address or external ID.
     Ambiguous,
     /// A row that names no contact, company or conversation.
     Unusable,
@@ -100,7 +100,7 @@ pub type OnProgress<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
 pub struct Work {
     target: Target,
     change: Change,
-    /// The admin in whose name conversations are tagged. Empty if there are none.
+    /// The admin in whose name conversations are tagged. Empty if there are no conversations.
     admin_id: String,
     items: Vec<Item>,
     /// The results that are known already, by item; `None` if the result is not known yet.
@@ -131,7 +131,7 @@ enum Known {
 #[derive(Debug)]
 pub struct Done {
     pub tag: Option<Group>,
-    /// Whether the tag was created by this call.
+    /// Whether this command created the tag.
     pub is_new: bool,
     pub items: Vec<Item>,
     pub outcomes: Vec<Outcome>,
@@ -222,7 +222,8 @@ impl Work {
             Target::Existing(group) => group.clone(),
             Target::New(name) => Group { kind: GroupKind::Tag, id: String::new(), name: name.clone() },
         };
-        // A contact that probably does not exist would fail the call for the others, if calls succeed or fail as a whole.
+        // If a call succeeds or fails as a whole, a contact that probably does not exist would fail it for all other members. It gets its
+        // own call.
         let is_spoiler = |member: &&Member| member.known == Known::Missing && !client.capabilities().tags_in_part;
         let (spoilers, others): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(is_spoiler);
         let references = |members: Vec<&Member>| members.into_iter().map(|member| member.reference.clone()).collect();
@@ -291,8 +292,8 @@ impl Work {
         }
         let items_of: HashMap<Reference, Vec<usize>> =
             self.members.iter().map(|member| (member.reference.clone(), member.items.clone())).collect();
-        // Each call has the result of its members if they are never sent again: halves of a call that succeeded in part may be
-        // done.
+        // Each call has a result for its members, in case it is not sent. It is `Unknown` for the halves of a call that succeeded for
+        // some members, because these may be done.
         let mut waiting: Vec<(TagCall, ItemResult)> =
             self.calls(client).into_iter().map(|call| (call, ItemResult::NotTried)).rev().collect();
         let mut under_way = FuturesUnordered::new();
@@ -307,7 +308,7 @@ impl Work {
         loop {
             while stopped.is_none() && under_way.len() < CALLS {
                 let Some((call, _)) = waiting.pop() else { break };
-                // This result counts until an answer comes, and if no answer comes.
+                // The result is `Unknown` until an answer comes. It stays so if no answer comes.
                 call.members().iter().for_each(|member| note(member, &answer::unanswered(member)));
                 under_way.push(async move {
                     let sent = send(client, &call).await;
@@ -362,7 +363,8 @@ impl Work {
 /// How a call ended.
 enum Sent {
     Settled(Vec<(Reference, Outcome)>),
-    /// The call failed for all members, or for some members that the API did not name. Has their result until they are sent again.
+    /// The call failed for all members, or for some members that the API did not name. Has the result of all members until they are sent
+    /// again.
     Split(ItemResult),
     OtherTag(String),
     /// Further calls would fail, too.

@@ -1,4 +1,5 @@
-//! The members of the last month that no list has any more. Each is asked for: it was deleted, or merged into a contact that goes on.
+//! The members of the last month that no stream has any more. A request for each shows whether it was deleted or merged into another
+//! contact.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,20 +23,22 @@ pub(super) struct Asked {
 }
 
 impl Plan {
-    /// Decides whether members that are gone are asked for.
+    /// Decides whether the run asks what became of members that are gone.
     pub(super) fn plan_vanished(&mut self, context: &Context) {
         let Some(before) = self.sizes_before.last_before(self.scope.newest().month) else { return };
         self.vanished_from = Some(before).filter(|_| context.client.capabilities().follows_merges);
     }
 
-    /// The most members that are asked for because they are gone. Only months that are observed at their end are compared with earlier ones.
+    /// The maximum number of requests for members that are gone. Only months that are observed at their end are compared with earlier
+    /// ones.
     pub fn vanished_requests(&self, vanished_max: u64) -> u64 {
         let is_compared = self.scope.basis == Basis::MonthEnd;
         self.vanished_from.filter(|_| is_compared).map_or(0, |(_, members)| members.min(vanished_max))
     }
 }
 
-/// Asks for the members of the last month that no stream has. `None` if the plan asks for none, or if that month cannot be read.
+/// Asks what became of the members of the last month that no stream has. `None` if the plan does not want this, or if that month cannot
+/// be read.
 pub(super) async fn ask(
     context: &Context,
     months: Months,

@@ -1,5 +1,5 @@
-//! Unfinished work names its workspace, months, API version, plan and the time when it began. A later run continues from work that
-//! fits. It reports unfinished work of other months and leaves that work as it is.
+//! Unfinished work names its workspace, months, API version, plan and the time when it began. A later run continues the work if
+//! workspace, API version, identifiers and bounds are the same. Unfinished work of other months is reported and not changed.
 
 use std::path::Path;
 
@@ -19,12 +19,12 @@ const PLAN_FILE: &str = "plan.json";
 /// The content of `plan.json` in the work folder of a run.
 #[derive(Debug, Serialize, Deserialize)]
 struct Work {
-    /// Unfinished work is continued only if all of this is the same for the new run: only then do its rows fit with new ones.
+    /// The work is continued only if all of this is the same for the new run. Otherwise its rows cannot be combined with new rows.
     #[serde(flatten)]
     of: Of,
     started_at: DateTime<Utc>,
-    /// How addresses were normalized before they were hashed when the work began. An older program hashed them as they came;
-    /// its work is continued in the same way, because its rows cannot be fetched again.
+    /// How e-mail addresses were normalized before they were hashed when the work began. An older program did not normalize them. Its
+    /// unfinished work is continued without normalizing, because its rows cannot be fetched again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     email_hash: Option<String>,
     timezone: String,
@@ -79,7 +79,8 @@ struct WorkCohort {
     updated_at: Option<DateTime<Utc>>,
 }
 
-/// Takes over the work folder if it is of this workspace, version and month. Otherwise the run starts with an empty folder.
+/// Takes over the work folder if its workspace, API version, identifiers and month are those of this run. Otherwise the run starts with
+/// an empty folder.
 pub(super) fn claim(work: &Path, context: &Context, plan: &mut Plan) -> Result<(), JobError> {
     let mut of = Of {
         workspace_id: plan.scope.workspace_id.clone(),
@@ -177,18 +178,18 @@ pub(super) fn resume_plan(context: &Context, month: Option<Month>) -> Result<Opt
     Ok(Some(plan))
 }
 
-/// Whether work began before an instant. If a snapshot was observed at that instant, it was made from this work. Work whose plan
-/// cannot be read counts as older, because no run can use it.
+/// Whether work began at this instant or before it. If a snapshot was observed at that instant, the snapshot was made from this work.
+/// Work whose plan cannot be read counts as older, because no run can use it.
 pub(super) fn is_of_before(work: &Path, instant: DateTime<Utc>) -> bool {
     work.exists() && read(work).is_none_or(|work| work.started_at <= instant)
 }
 
-/// How addresses in unfinished work were normalized before they were hashed.
+/// How e-mail addresses in unfinished work were normalized before they were hashed.
 pub(super) fn email_hash(work: &Path) -> Option<String> {
     read(work)?.email_hash
 }
 
-/// Whether addresses in unfinished work were hashed without being normalized, with the key of this label.
+/// Whether e-mail addresses in unfinished work were hashed without being normalized, with the key of this label.
 pub(super) fn is_hashed_unnormalized(work: &Path, label: &str) -> bool {
     let is_it = |work: Work| label.starts_with(HASH_PREFIX) && work.of.identifiers == label && work.email_hash.is_none();
     read(work).is_some_and(is_it)

@@ -1,7 +1,8 @@
 //! The reports. Each report turns frames into a frame and uses no paths, no settings file, no clock and no network.
 //!
-//! The steps of `steps` count: they do everything that must read every row. A report judges: it turns small tables of counts into rates
-//! and orders the columns. Two reports have a row for each member; their SQL is beside that of the steps. The data dictionary is made from the column lists of the reports.
+//! The steps of `steps` count: they do everything that must read every row. A report judges: it turns small tables of counts into rates and
+//! orders the columns. Two reports have a row for each member; their SQL is beside the SQL of the steps. The data dictionary is made from
+//! the column lists of the reports.
 
 mod attribute_profile;
 mod cohort_summary;
@@ -148,7 +149,7 @@ impl Report {
         REPORTS.iter().copied().find(|report| report.table.name == name)
     }
 
-    /// The name of the query whose rows an engine writes. The snapshot has a table `members`, too.
+    /// The name of the query whose rows an engine writes. It has a prefix, because the snapshot has a table `members`, too.
     fn query(&self) -> String {
         format!("report_{}", self.table.name)
     }
@@ -194,7 +195,7 @@ impl Report {
         Ok(ReportRows::Here(TableRows::InMemory(self.judged(&tables, facts)?)))
     }
 
-    /// The rows of a report with a row for each member; `None` if the report has none.
+    /// The rows of a report with a row for each member; `None` for other reports.
     ///
     /// # Errors
     /// When a counted table does not fit.

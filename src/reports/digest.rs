@@ -1,5 +1,5 @@
-//! A month in sentences and a few figures, for people who open no table. All numbers come from the history and the reports:
-//! nothing is counted or judged here.
+//! A month in sentences and a few figures, for people who open no table. The numbers of contacts and the results of tests come from the
+//! history and the reports.
 
 mod notable;
 mod notices;
@@ -63,9 +63,9 @@ pub struct Digest {
 pub struct Followed {
     /// Contacts in at least one cohort.
     pub followed: i64,
-    /// Of these, contacts that were in no cohort in the compared months.
+    /// Contacts in at least one cohort that were in no cohort in the compared months.
     pub joined: i64,
-    /// Contacts in no cohort that were in one in a compared month.
+    /// Contacts that are in no cohort, but were in one in a compared month.
     pub departed: i64,
     /// Contacts of which it is unknown whether they were in a cohort before.
     pub first_seen: i64,
@@ -142,7 +142,7 @@ impl Digest {
 }
 
 impl Digest {
-    /// With which months this one is compared, as a sentence.
+    /// A sentence that names the months with which this month is compared.
     pub fn compared(&self) -> String {
         let mut months: Vec<Month> = self.cohorts.iter().filter_map(|cohort| cohort.compared_month).collect();
         months.sort_unstable();

@@ -1,5 +1,6 @@
-//! What a month's reports need from earlier months: `history(m) = f(snapshot(m), history of the month before)`. It can always be
-//! rebuilt. Only the history of the month before is read, so month 36 costs about as much as month 2. Members who left are kept.
+//! What a month's reports need from earlier months: `history(m) = f(snapshot(m), history of the month before)`. A history can always be
+//! rebuilt. Only the history of the month before is read, so month 36 costs about as much as month 2. Members who departed stay in the
+//! history.
 //!
 //! A cohort's own history, H, is the months in which it was observed with basis `month_end`. Only months of H are compared. The
 //! compared month, p, is the nearest earlier month in H. A month outside H does not change the ledger.
@@ -79,7 +80,7 @@ pub struct History {
 }
 
 impl History {
-    /// Opens the month's history; `None` if there is none. Also `None` if its format is another one: such a history can be rebuilt.
+    /// Opens the month's history; `None` if there is none, or if the history has another format: then it can be rebuilt.
     ///
     /// # Errors
     /// When its manifest is damaged.
@@ -101,7 +102,8 @@ impl History {
         &self.manifest.built_from.snapshot
     }
 
-    /// The compared months whose contacts could not be read when it was built. It is out of date once one of them can be read.
+    /// The compared months whose contacts could not be read when this history was built. Once one of these months can be read, the history
+    /// is out of date.
     pub fn without(&self) -> impl Iterator<Item = Month> {
         self.manifest.built_from.without.iter().filter_map(|month| month.parse().ok())
     }
@@ -130,7 +132,7 @@ impl History {
         self.files.verify()
     }
 
-    /// Checks the file of one table, where that costs no request.
+    /// Checks the file of one table, if that needs no request. In a bucket, nothing is checked here.
     pub fn verify_table(&self, table: &Table) -> Result<(), Damage> {
         let name = format!("{}.parquet", table.name);
         self.files.verify_if_near(|path| path == name)
@@ -140,7 +142,7 @@ impl History {
         self.files.verified(|path| is_of(table, path))
     }
 
-    /// The paths of the files of a table in the job's place, for an engine that reads them itself.
+    /// The paths of a table's files in the archive, for an engine that reads them itself.
     ///
     /// # Errors
     /// When a file is missing or differs from what was published.
@@ -159,7 +161,7 @@ impl History {
     pub fn scan(&self, table: &'static Table) -> Result<LazyFrame, HistoryError> {
         let files = self.files_of(table)?;
         let rows = scan_or_empty(&files, table)?;
-        // An engine writes several files, each of them in order.
+        // An engine outside of this process writes several files. Each of them is in order, but not all rows together.
         let is_in_order = files.len() < 2;
         Ok(if is_in_order { rows } else { rows.sort(table.key.iter().copied(), SortMultipleOptions::default()) })
     }

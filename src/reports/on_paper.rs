@@ -36,8 +36,8 @@ pub(crate) fn table(text: &str) -> DataFrame {
     DataFrame::new(rows.len(), columns).unwrap()
 }
 
-/// Asserts that the frame has the rows of `expected`, in the same order. The first line of `expected` names the columns. Ratios have up to six
-/// decimals.
+/// Asserts that the frame has the rows of `expected`, in the same order. The first line of `expected` names the columns. Ratios have up to
+/// six decimals.
 #[track_caller]
 pub(crate) fn assert_shows(frame: &DataFrame, expected: &str) {
     let mut lines = lines(expected);

@@ -65,7 +65,7 @@ pub enum Standing {
 /// Compares the month's reports with these hashes. Without `reads_all`, checks only that files exist and their sizes.
 ///
 /// # Errors
-/// When they cannot be fetched.
+/// When the files of the reports cannot be fetched.
 pub fn standing(archive: &Archive, month: Month, source: &ReportSource, reads_all: bool) -> Result<Standing, Damage> {
     let read = match archive.manifest(Section::Reports, month) {
         Ok(Some(read)) => read,
@@ -90,7 +90,7 @@ pub fn standing(archive: &Archive, month: Month, source: &ReportSource, reads_al
 /// The files of a month's published reports. Empty if there are none.
 ///
 /// # Errors
-/// When their manifest cannot be read.
+/// When the manifest of the reports cannot be read.
 pub fn published_files(archive: &Archive, month: Month) -> Result<Vec<String>, Damage> {
     let Some(read) = archive.manifest(Section::Reports, month)? else { return Ok(Vec::new()) };
     let manifest = read.parse_known::<ReportManifest>()?;
@@ -118,8 +118,8 @@ impl ReportWriter<'_> {
         Ok(ReportWriter { archive, staging: archive.stage(Section::Reports, month)?, month, formats, csv_max_rows })
     }
 
-    /// Writes a table. Its formats are written side by side. Returns whether it is too long for CSV and was left out there. A report is
-    /// never left out of its only format.
+    /// Writes a table in all formats, in parallel. Returns whether CSV was left out because the table has too many rows. If CSV is the only
+    /// format, it is always written.
     pub fn add(&self, table: &'static Table, rows: &ReportRows) -> Result<bool, ReportError> {
         let is_too_long = self.formats.contains(&ReportFormat::Parquet) && self.csv_max_rows.is_some_and(|most| rows.count() > most);
         let is_left_out = |format: &&ReportFormat| **format == ReportFormat::Csv && is_too_long;

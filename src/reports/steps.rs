@@ -1,4 +1,4 @@
-//! The analysis of a month: a list of steps from the tables of the archive to the tables that reports are judged from.
+//! The analysis of a month: a list of steps from the tables of the archive to the small tables from which reports are made.
 //!
 //! Every table is declared, also the small ones that are made for each month (`inputs`). Nothing is computed between two steps, so
 //! every engine can run the list. The cost of a month does not grow with the number of months.
@@ -40,7 +40,7 @@ macro_rules! step {
 }
 
 /// The steps whose SQL is the same for every job, each after the steps whose tables it reads. The step of [`MEMBERSHIPS`] is generated for
-/// each job, so it is not in this list: it comes after the first one here.
+/// each job, so it is not in this list: [`all`] inserts it after the first step.
 pub const STEPS: &[Step] = &[
     step!(&OPENED, "opened"),
     step!(&RULE_MEMBERS, "rule_members"),
@@ -72,7 +72,7 @@ pub fn all<'a>(rules: impl IntoIterator<Item = &'a Rule>, has_conversations: boo
     all
 }
 
-/// The tables of the history before, each with the table that it was then.
+/// The tables of the history of the month before: the name that the steps use, and the table in that history.
 const BEFORE: [(&Table, &Table); 5] = [
     (&LEDGER_BEFORE, &LEDGER),
     (&COUNTS_BEFORE, &COUNTS),
@@ -88,7 +88,7 @@ pub struct Month<'a> {
     pub definitions: &'a Definitions,
     /// The history of the month before; `None` for a job's first month.
     pub previous: Option<&'a History>,
-    /// The month before, if its history was made from these tables. Then they are not read again.
+    /// The month before, if `previous` was made from its tables. If these tables are still in memory, `previous` is not read.
     pub counted_before: Option<&'a Counted>,
     /// The snapshots of earlier months that can be read, the newest last.
     pub earlier: &'a [&'a Snapshot],
@@ -136,7 +136,8 @@ impl<'a> Plan<'a> {
         Ok(Plan { span, cohorts, states, rules, compared })
     }
 
-    /// Whether members that are gone may be described by this month: it is not earlier than any compared month.
+    /// Whether the contacts of an earlier month are read, to describe members that are gone: not if the month is before all compared
+    /// months.
     fn wants(&self, month: domain::Month) -> bool {
         self.compared.first().is_some_and(|first| month >= *first)
     }
@@ -165,10 +166,11 @@ impl<'a> Plan<'a> {
 }
 
 impl Month<'_> {
-    /// The compared months whose contacts cannot be read: by this process, or by an engine outside of it, for which they are not fetched.
+    /// The compared months whose contacts or subscriptions cannot be read. If `is_for_engine`, the files are not fetched, because an engine
+    /// outside of this process reads them.
     ///
     /// # Errors
-    /// When the history before cannot be read.
+    /// When the history of the month before cannot be read, or a snapshot cannot be fetched.
     pub fn unreadable(&self, is_for_engine: bool) -> Result<BTreeSet<domain::Month>, HistoryError> {
         let mut compared = compared_months(&cohort_months(&self.snapshot.manifest, self.definitions, &State::read(self.previous)?));
         for snapshot in self.earlier {
@@ -203,7 +205,7 @@ impl Month<'_> {
         let Month { snapshot, definitions, .. } = *self;
         let before = self.counted_before().map_or_else(|| State::read(self.previous), |(counted, _)| Ok(counted.states.clone()))?;
         let plan = Plan::of(self, before)?;
-        // Members that are gone are described by the last month that had them.
+        // A member that is gone is described by its last record, so months between the compared months are read, too.
         let (contacts_before, readable) = self.contacts_before(|month| plan.wants(month))?;
         let mut inputs = vec![
             Input::new(&CONTACTS, inputs::contacts(snapshot, definitions, &plan.rules)?),
@@ -318,7 +320,7 @@ impl Counted {
         History::publish(archive, month.snapshot, source(&month.snapshot.hash, month.definitions, month.previous, without), write)
     }
 
-    /// The engine of this process that counted the month; `None` if it was counted outside of it.
+    /// The engine of this process that counted the month; `None` if an engine outside of this process did.
     pub fn embedded(&self) -> Option<&Embedded> {
         match &self.tables {
             Tables::InMemory(engine) => Some(engine),
@@ -326,7 +328,7 @@ impl Counted {
         }
     }
 
-    /// What an engine outside of this process wrote; `None` if it was counted in this process.
+    /// The folder of the engine outside of this process that counted the month; `None` if this process did.
     pub fn engine_folder(&self) -> Option<&EngineFolder> {
         match &self.tables {
             Tables::InMemory(_) => None,
@@ -342,7 +344,7 @@ impl Counted {
     /// The rows of a table, with the IDs of contacts.
     ///
     /// # Errors
-    /// When no step makes such a table, or it cannot be read.
+    /// When no step makes this table, or when the table cannot be read.
     pub fn table(&self, table: &'static Table) -> Result<DataFrame, EngineError> {
         match &self.tables {
             Tables::InMemory(engine) => Ok(engine.rows(table)?),
@@ -357,7 +359,7 @@ impl Counted {
         }
     }
 
-    /// Only what the next month is counted from. The other tables need about as much memory.
+    /// The month with only the tables from which the next month is counted. The other tables need about as much memory.
     pub fn for_next_month(mut self) -> Counted {
         if let Tables::InMemory(engine) = &mut self.tables {
             engine.keep_for_next_month();

@@ -1,8 +1,8 @@
-//! `report.xlsx`: a sheet that reads like the top of the page, then a sheet for each report. The reports with a row for each contact are left
-//! out.
+//! `report.xlsx`: a sheet that reads like the top of the page, then a sheet for each report. The reports with a row for each contact are
+//! left out.
 //!
-//! Only values are written, never formulas, so nothing of the data is run. The workbook has no time of its own: the same month gives the same
-//! bytes.
+//! Only values are written, never formulas, so Excel never runs a text of the workspace. The creation time of the workbook is the time of
+//! the observation: the same month gives the same bytes.
 
 mod front;
 mod style;
@@ -18,8 +18,8 @@ use archive::table::{Column, Table};
 
 /// The workbook's name in the folder of its month.
 pub const WORKBOOK: &str = "report.xlsx";
-/// The maximum number of rows of a sheet, without the head. Excel allows a million, but opens so many slowly, and a workbook is made in memory: with
-/// the 915,000 rows of `retention` of 500 cohorts and 60 months it took 4 GB (`benches/formats.rs`).
+/// The maximum number of rows of a sheet, without the head. Excel allows a million, but opens such a sheet slowly. A workbook is also made
+/// in memory: the 915,000 rows of `retention` of 500 cohorts and 60 months took 4 GB (`benches/formats.rs`).
 pub const ROWS_MAX: usize = 250_000;
 /// The maximum length of a text, in UTF-16 code units: a limit of the format.
 const TEXT_MAX: usize = 32_767;
@@ -29,7 +29,7 @@ const NOTE_LINE_HEIGHT: u32 = 17;
 const NOTE_LINE: usize = 48;
 /// The width of a printed page, in characters.
 const PAGE_WIDTH: f64 = 150.0;
-/// The day 1970-01-01 as a sheet counts days. Sheets know no time zone: instants are UTC.
+/// The number that a sheet uses for the day 1970-01-01. Sheets have no time zones: instants are in UTC.
 const EPOCH: f64 = 25_569.0;
 const MICROS_A_DAY: f64 = 86_400e6;
 /// The number of characters of a month, of a day with a time, and of a flag.
@@ -132,7 +132,7 @@ fn write_cell(sheet: &mut Worksheet, (row, place): (u32, u16), cell: Cell<'_>, f
             sheet.write_string_with_format(row, place, text, format)?;
             return Ok(text.chars().count());
         }
-        // A sheet has no such numbers.
+        // A sheet has no infinity or NaN, so they are written as text.
         Cell::Number(number) if !number.is_finite() => sheet.write_string(row, place, number.to_string())?,
         Cell::Number(number) => {
             sheet.write_number_with_format(row, place, number, format)?;

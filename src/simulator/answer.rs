@@ -1,4 +1,4 @@
-//! The HTTP layer. It checks credentials, rate limits and versions, and applies faults. The dialects do the rest.
+//! The HTTP layer. It checks credentials, rate limits and versions, and applies faults. The dialects (`v1`, `v2`) answer the requests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -128,7 +128,8 @@ async fn reply(
     reply
 }
 
-/// A body for status 200 that has an error, and empty lists under all names.
+/// The body of a response that reports an error although its status is 200. It also has empty lists under the names that lists usually
+/// have.
 fn error_list(request_id: &str) -> String {
     let errors = json!([{"code": "server_error", "message": "Something went wrong"}]);
     json!({
@@ -274,7 +275,7 @@ fn accepts_json(headers: &HeaderMap) -> bool {
         })
 }
 
-/// The base of absolute links. It is the host that the client requested, because there may be a tunnel in between.
+/// The base of absolute links. It has the host that the client requested, because the client may reach the simulator through a tunnel.
 fn base(simulator: &Simulator, headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
     let listening = || simulator.0.address.get().map(ToString::to_string);
@@ -296,7 +297,7 @@ fn request_id(seed: u64, number: u64) -> String {
     (0..20).map(|place| SIGNS[(scatter(seed, place, number) % 36) as usize] as char).collect()
 }
 
-/// A time in the format of `Date`, shifted by `by` seconds.
+/// A time in the format of the `Date` header, shifted by `by` seconds.
 fn date(second: u64, by: i64) -> Option<String> {
     let at = DateTime::from_timestamp(i64::try_from(second).ok()?.checked_add(by)?, 0)?;
     Some(at.format("%a, %d %b %Y %H:%M:%S GMT").to_string())

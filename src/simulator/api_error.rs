@@ -23,7 +23,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "parameter_invalid", message)
     }
 
-    /// 400 for a cursor that no page contained.
+    /// 400 for an invalid cursor.
     pub(crate) fn bad_cursor() -> Self {
         let message = "Invalid starting_after param. Please try again using a starting_after value from a paginated response";
         Self::new(StatusCode::BAD_REQUEST, "client_error", message)
@@ -39,7 +39,7 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", "User Not Found")
     }
 
-    /// 409 when an address is given to identify one user, but several have it. The message is an assumption.
+    /// 409 for a request that identifies a user by an email address that several users have. The message is an assumption.
     pub(crate) fn shared_email() -> Self {
         let message = "Multiple existing users match this email address - must be more specific using user_id";
         Self::new(StatusCode::CONFLICT, "conflict", message)
@@ -50,7 +50,7 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", format!("You do not have the required scope ({scope}) to access this resource"))
     }
 
-    /// 500 for a scroll that broke. Such a scroll cannot be resumed.
+    /// 500 for a broken scroll, which the client has to start again.
     pub(crate) fn scroll_broke() -> Self {
         let message = "Request failed due to an internal network error. Please restart the scroll operation.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)

@@ -31,7 +31,7 @@ impl Zone {
     }
 }
 
-/// A name that the table does not have.
+/// The error for a name that is not in the IANA table of time zones.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no IANA time zone")]
 pub struct UnknownZone(String);
@@ -61,7 +61,7 @@ pub(crate) fn start_of_day(zone: &Zone, date: NaiveDate) -> i64 {
         (Ok(year), Ok(month), Ok(day)) => jiff::civil::Date::new(year, month, day).ok(),
         _ => None,
     };
-    // There are no clock changes in years beyond the rules.
+    // The year is outside the range of `jiff`. Such years have a constant offset here, without clock changes.
     let Some(civil) = civil else { return midnight - offset(zone, midnight) };
     match zone.rules.to_ambiguous_timestamp(civil.to_datetime(jiff::civil::Time::midnight())).offset() {
         AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => midnight - i64::from(offset.seconds()),
@@ -99,7 +99,7 @@ pub(crate) fn start_of_month(zone: &Zone, year: i32, month: i32) -> i64 {
     NaiveDate::from_ymd_opt(year, month as u32, 1).map_or(0, |first| start_of_day(zone, first))
 }
 
-/// The offset in seconds east of UTC. Outside the years of the rules, it is the offset at their first or last instant.
+/// The offset in seconds east of UTC. Outside the range of `jiff`, it is the offset at the first or last instant of that range.
 fn offset(zone: &Zone, instant: i64) -> i64 {
     let end = if instant < 0 { Timestamp::MIN } else { Timestamp::MAX };
     i64::from(zone.rules.to_offset(Timestamp::from_second(instant).unwrap_or(end)).seconds())

@@ -55,7 +55,7 @@ impl Call {
         Some(body["pagination"]["starting_after"].as_str()?.to_owned())
     }
 
-    /// The contacts of `found` that the index has. The index may be behind.
+    /// The contacts of `found` that the search index contains: all of them or, with `is_behind`, nine of ten.
     pub(crate) fn indexed(&self, found: Arc<[u32]>) -> Arc<[u32]> {
         if self.is_behind { found.iter().copied().filter(|index| index % 10 != 0).collect() } else { found }
     }

@@ -14,8 +14,8 @@ use super::world::WORKSPACE_ID;
 use super::world::people::Role;
 use super::world_view::WorldView;
 
-/// `GET /companies`. With `company_id` or `name` it returns one company as a bare object, because the description says "a single company".
-/// Otherwise it returns a list, which may be filtered by `tag_id` or `segment_id`.
+/// `GET /companies`. With `company_id` or `name` it returns one company as a bare object, because Intercom's API description says "a single
+/// company". Otherwise it returns a list, which may be filtered by `tag_id` or `segment_id`.
 pub(crate) fn list(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
     let view = context.view;
     if let Some(company_id) = call.parameter("company_id") {

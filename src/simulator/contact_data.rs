@@ -48,8 +48,9 @@ impl ContactData {
         })
     }
 
-    /// The user with the given Intercom `id`; without an `id`, with the given external id; without both, with the given email. So several
-    /// users can share an email. `None` if no user has this external id or email.
+    /// The user with the given Intercom `id`; without an `id`, with the given external id; without both, with the given email. An external
+    /// id takes precedence over an email, so several users can get the same email. `None` if no user has this external id or email. An
+    /// unknown `id`, and an email that several users have, are errors.
     pub(crate) fn find_user(&self, view: &WorldView) -> Result<Option<u32>, ApiError> {
         if let Some(id) = &self.id {
             let found = view.find_contact(id).filter(|index| view.contact(*index).role_at(view.now) == Role::User);
@@ -88,7 +89,7 @@ impl ContactData {
     }
 }
 
-/// 409 for data whose id or address another contact has already.
+/// 409 for a new contact whose external id or email address a user has already. `id` is the user's Intercom id.
 pub(crate) fn conflict(id: &str) -> ApiError {
     let message = format!("A contact matching those details already exists with id={id}");
     ApiError::new(StatusCode::CONFLICT, "conflict", message)

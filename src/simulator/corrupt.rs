@@ -1,4 +1,4 @@
-//! Faults in list pages that still look like list pages.
+//! Applies faults to list pages. The faulty pages still look like list pages.
 
 mod bytes;
 mod entries;
@@ -52,7 +52,7 @@ pub(crate) fn corrupt(body: String, fault: PageFault, request: &RequestKey) -> V
     match fault {
         PageFault::Loop if is_paged => {
             let number = page["pages"]["page"].as_u64().unwrap_or(1) + 1;
-            // The first page has no cursor to repeat, but the second one has.
+            // The request for the first page has no cursor to repeat, so the first page does not change.
             if let Some(url) = request.from.as_ref().filter(|from| from.starts_with("http")) {
                 page["pages"]["next"] = json!(url);
             } else if let Some(cursor) = &request.from {

@@ -8,8 +8,8 @@ use super::world_view::WorldView;
 /// The length of a large text, in bytes.
 const LARGE: usize = 1_000;
 
-/// The custom attributes of a contact. A user has one attribute of each type, and a lead has none. Attributes that requests wrote are
-/// added.
+/// The custom attributes of a contact. An invented user has attributes of every type (text, number, boolean, date and object), a lead has
+/// none of these. The large texts of the option `attribute_bytes` and the attributes that requests wrote are added.
 pub(crate) fn custom_attributes(view: &WorldView, index: u32) -> Map<String, Value> {
     let (contact, now) = (view.contact(index), view.now);
     let mut attributes = Map::new();

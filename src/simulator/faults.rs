@@ -18,7 +18,7 @@ pub enum FaultSpecError {
     /// The probability is not between 0 and 1.
     #[error("`{0}` is not a probability from 0 to 1")]
     Probability(String),
-    /// The number is not a count from 1, or the range is empty.
+    /// The request number is not an integer from 1 on, or the range is empty.
     #[error("`{0}` is neither a request number from 1 nor a range of them")]
     Requests(String),
     /// There is no such kind of fault.
@@ -43,7 +43,8 @@ struct Rule {
     path: Option<String>,
 }
 
-/// Which requests fail. The first rule that applies to a request wins. Rules for request numbers come before random ones.
+/// Which requests fail. The first rule that applies to a request wins. Rules for request numbers come before random rules. A row of the
+/// table with several kinds describes them in the same order.
 ///
 /// | kinds | the response |
 /// |---|---|
@@ -55,26 +56,27 @@ struct Rule {
 /// | `error_list` | 200 with an `error.list`, and empty lists beside it |
 /// | `index_behind` | searches and groups: a tenth of the contacts is missing, also from the totals |
 /// | `content-type`, `noheaders` | the right answer as `text/plain` or, every second request, `text/html`; without rate headers |
-/// | `date+1h` `date-1h`, `bad-date`, `aged` | the right answer, its `Date` an hour off (any time, as in `date+40d`); with an invalid `Date`; with a `Date` of an hour ago and an `Age` of an hour |
+/// | `date+1h` `date-1h`, `bad-date`, `aged` | the right answer; `Date` an hour off (or `date+40d`); invalid; an hour old, as `Age` says |
 /// | `slow`, `trickle`, `hang` | the right answer 1.5 s late; at 256 bytes a second; never, with the connection open |
 /// | `reset`, `cut` | the connection is reset before a byte of the answer; ends in mid-body |
-/// | `cursor` | with a cursor: 400, as for a bad one; with a scroll: 404, and the scroll is gone; other requests succeed |
-/// | `scroll_restart` | scrolls: 500, and the scroll is gone |
-/// | `loop`, `foreign-next`, `short` | list pages: the next cursor is the one just sent; `next` is a URL on another host; is missing (scrolls: an empty page) |
+/// | `cursor` | with a cursor: 400; with a scroll parameter: 404, and the scroll ends; other requests succeed |
+/// | `scroll_restart` | scrolls: 500, and the scroll ends |
+/// | `loop`, `foreign-next`, `short` | list pages: `next` is the cursor just sent; `next` is on another host; no `next` (scroll: empty) |
 /// | `move` | list pages: the last entry is moved to the top of the next page, even when that page has no fault |
-/// | `drop`, `repeat`, `stale` | list pages: one entry is missing; comes twice; comes twice, once as it was a day before its last change |
-/// | `outside` | list pages: one entry more, created ten years before the oldest of the others |
+/// | `drop`, `repeat`, `stale` | list pages: one entry is missing; one is repeated; one comes twice, once as a day before its last change |
+/// | `outside` | list pages: one additional entry, created ten years before the oldest entry of the page |
 /// | `total`, `shrink` | list pages: `total_count` is 10 % too high, or too low, at least by one |
 /// | `extra`, `stringly` | list pages: unknown keys and `next: null`; ids as numbers, dates as text, milliseconds or ISO 8601 |
-/// | `nulls`, `mistyped` | list pages: all is null but ids, types, `created_at` and lists; texts, booleans, arrays and objects have each other's types |
+/// | `nulls`, `mistyped` | list pages: all is null but `id`, `type`, `created_at` and lists; all but numbers, ids and types is mistyped |
 /// | `huge` | list pages: one entry has a custom attribute of 5 MB |
 /// | `not_utf8`, `half_character` | list pages: one entry has texts with bytes that are no UTF-8; with half a surrogate pair |
 /// | `nested` | list pages: one entry has 10,000 lists within one another, as a custom attribute and elsewhere |
-/// | `paged_groups` | lists of tags, segments and attributes: in two pages, with a cursor (1.x: an address) to the second |
+/// | `paged_groups` | lists of tags, segments and attributes: in two pages, with a cursor (1.x: a URL) to the second |
 /// | `null_source`, `merged_author` | conversations: every third has no source; the authors are contacts that no longer exist |
 /// | `markup` | list pages: each entry has the custom attributes `note`, with markup for contacts on a paid plan, and `own_id`, different for each |
 ///
-/// The same request with the same fault gets the same page. Scrolls do not: they move on with each request.
+/// The same request with the same fault gets the same page. Requests of a scroll are an exception, because each of them continues the
+/// scroll.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     rules: Vec<Rule>,

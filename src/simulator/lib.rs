@@ -1,18 +1,18 @@
 //! The embedded Intercom: a local HTTP server that answers as Intercom's REST API 1.0 to 1.4 and 2.0 to 2.17 does, over an invented workspace.
 //!
-//! It is written from the known facts about the API, not from the client, and shares no type with the client. So a misread fact shows as a
-//! difference between the two. Where the facts are unsure, the code says "assumption".
+//! The simulator is written from the known facts about the API, not from the client's code, and shares no type with the client. So if only
+//! one of them misreads a fact, their behaviour differs, and a test can fail. Where the facts are unsure, the code says "assumption".
 //!
 //! - `world` invents all contacts and everything they will ever do, from a seed. `world_view` is the world at one instant, a pure function of
 //!   world and instant.
 //! - `overlay` has what requests wrote (tags, contacts, tags of conversations). The world itself never changes: a view combines it with an overlay.
-//! - `v2` answers calls of the 2.x dialect from a view, with `search` and `paging`. `v1` does so for 1.x, with `numbered` pages and `scroll`s.
-//!   They know nothing of HTTP but methods. What both generations have is in `tagging`, `segments`, `contact_data`, `companies`, `counts` and
-//!   `workspace`.
+//! - `v2` answers calls of the 2.x dialect from a view, with `search` and `paging`. `v1` does so for 1.x, with `numbered` pages and
+//!   `scroll`s. Both dialects turn a `call` into a JSON body or an `api_error`, and send nothing themselves. Code that both generations of
+//!   the API use is in `tagging`, `segments`, `contact_data`, `companies`, `counts` and `workspace`.
 //! - `answer` is the HTTP layer: credentials, `limits` and `faults`. `reply` adds the headers and decides how much of a response is sent.
 //!   `corrupt` applies faults to list pages. `connection` can cut a response in the middle. `prepared` caches responses, for benchmarks.
-//! - `probes` shows the true state to tests under `/_simulator/`, and does not use the code under test to find it. `traffic`,
-//!   `request_log` and `writes` record the requests.
+//! - `probes` shows tests the true state of the world under `/_simulator/`. It computes this state without the search code, so that tests
+//!   can check the search results. `traffic`, `request_log` and `writes` record the requests.
 //!
 //! The clock of the world stands still ([`Options::now`], [`Simulator::set_now`]) or follows the wall clock. Rate windows always follow
 //! the wall clock.
@@ -228,7 +228,7 @@ impl Simulator {
         }
         let router = Router::new().fallback(answer::answer).layer(CompressionLayer::new()).with_state(self.clone());
         let service = router.into_make_service_with_connect_info::<ConnectionControl>();
-        // Responses that never come must not delay the shutdown.
+        // This ends hanging responses, which would delay the shutdown for ever.
         let (stop, stopping) = watch::channel(false);
         let shutdown = async move {
             shutdown.await;
@@ -252,7 +252,7 @@ impl Simulator {
         let before = self.view();
         let (after, body) = change(&before)?;
         let mut clock = self.0.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        // The clock may have moved on meanwhile.
+        // A read may have rebuilt the view for a later time meanwhile. Then only the overlay of `after` is used.
         clock.view = Arc::new(if Arc::ptr_eq(&clock.view, &before) { after } else { clock.view.with_overlay(after.overlay) });
         Ok(body)
     }

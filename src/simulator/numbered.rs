@@ -21,8 +21,9 @@ pub(crate) struct NumberedPage {
     pub pages: Value,
 }
 
-/// The links of the pages whose last entry a fault has moved to the next page. The entry stays moved from then on. The next page depends
-/// only on its number, so it could not begin with that entry otherwise.
+/// The links of the pages whose last entry a fault has moved to the next page. They are recorded, because the request for the next page
+/// contains only a page number: without this record, the next page could not begin with the moved entry. In all later responses, the entry
+/// stays moved.
 #[derive(Default)]
 pub(crate) struct Moves(Mutex<HashSet<String>>);
 
@@ -43,7 +44,8 @@ impl Moves {
 
 /// The page of `entries` that the query's `page` and `per_page` request. `entries` ascend.
 ///
-/// Beyond the limit, a `silent` list returns an empty page with a total of 0, as lists of companies did. Other lists refuse such a page.
+/// Beyond the limit, a `silent` list returns an empty page with a total of 0, as the real service does in lists of companies. Other lists
+/// return an error.
 pub(crate) fn page(
     moves: &Moves,
     call: &Call,

@@ -20,7 +20,7 @@ pub(crate) struct Overlay {
     created: Vec<Arc<Contact>>,
     /// Contacts of the world that were changed, by index.
     edited: HashMap<u32, Arc<Contact>>,
-    /// Changed contacts whose address or external id may differ from the world's.
+    /// Contacts of the world whose email address or external id a request may have changed.
     readdressed: Vec<u32>,
     /// Tags of companies, by the index of the company.
     company_tags: BTreeMap<u32, Vec<CompanyTag>>,
@@ -77,7 +77,7 @@ impl Overlay {
         self.edited.iter().map(|(index, contact)| (*index, contact.as_ref()))
     }
 
-    /// Contacts of the world whose address or external id may differ from the world's.
+    /// Contacts of the world whose email address or external id a request may have changed.
     pub(crate) fn readdressed(&self) -> &[u32] {
         &self.readdressed
     }
@@ -91,7 +91,8 @@ impl Overlay {
         Arc::make_mut(shared)
     }
 
-    /// A contact whose data will be changed. This records that its address or external id may differ from the world's.
+    /// A contact whose data will be changed at `now`. A contact of the world is added to `readdressed`, because the change may affect its
+    /// email address or external id.
     pub(crate) fn edit_data(&mut self, world: &World, index: u32, now: i64) -> &mut Contact {
         if (index as usize) < world.contacts.len() && !self.readdressed.contains(&index) {
             self.readdressed.push(index);
@@ -101,7 +102,7 @@ impl Overlay {
         contact
     }
 
-    /// Creates a contact without data and returns its index. Its id begins with the time, as all ids do.
+    /// Creates a contact without data and returns its index. The contact's id begins with the time, like the ids of all contacts.
     pub(crate) fn create_contact(&mut self, world: &World, now: i64) -> u32 {
         let index = (world.contacts.len() + self.created.len()) as u32;
         let suffix = scatter(world.options.seed, u64::from(index), now as u64);
@@ -115,7 +116,7 @@ impl Overlay {
         self.tags.get(&number).map(Arc::as_ref)
     }
 
-    /// The number of tag numbers in use, including the world's.
+    /// The first free tag number. All tags of the world and of requests have lower numbers.
     pub(crate) fn tag_numbers(&self, world: &World) -> u16 {
         let in_world = world.tags.len() as u16;
         self.tags.last_key_value().map_or(in_world, |(last, _)| in_world.max(last + 1))

@@ -98,8 +98,8 @@ impl Position {
     }
 }
 
-/// The first bytes of every cursor. In base64 they are `+/+/+/…`, so each cursor has characters that must be percent-encoded. They also
-/// make each cursor long enough for two lines.
+/// The first bytes of every cursor of the list endpoints. In base64 they are `+/+/+/…`, so each cursor has characters that must be
+/// percent-encoded. They also make each cursor long enough for two lines.
 const OPAQUE_START: [u8; 24] = [
     0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB, 0xFF, 0xBF, 0xFB,
     0xFF, 0xBF,
@@ -141,7 +141,7 @@ pub(crate) fn page(entries: &[u32], cut: &Cut, sort_key: impl Fn(u32) -> (Key, S
         shown = entries[start..end].to_vec();
         more = end < entries.len();
     }
-    // A page without entries would have no cursor.
+    // The only entry of a page is not moved, because a page without entries would have no cursor.
     if cut.moves && more && shown.len() > 1 {
         shown.pop();
     }
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     fn read_all(descending: bool, per_page: usize, moves: bool) -> Vec<u32> {
-        // Ten entries, six of which share a key.
+        // Ten entries. The first three share a key, and the last three share another key.
         let sort_key = |entry: u32| (Key::Number(i64::from(entry.clamp(2, 7))), format!("{entry:02}"));
         let entries: Vec<u32> = (0..10).collect();
         let (mut seen, mut after) = (Vec::new(), None);

@@ -32,7 +32,7 @@ impl Content {
     pub(crate) fn fresh(body: impl Into<Bytes>) -> Self {
         let bytes = body.into();
         // Only a page of a list has this text. In a JSON string the quotation marks would be escaped, and a scroll has no `pages` object.
-        // The search begins at the end, because `pages` comes after the entries.
+        // The search begins at the end, because in the 2.x lists of contacts `pages` comes after the entries.
         let is_page = memchr::memmem::rfind(&bytes, b"\"pages\":{").is_some();
         Self { bytes, gzipped: false, is_page }
     }

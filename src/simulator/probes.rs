@@ -69,7 +69,7 @@ fn state(view: &WorldView) -> Value {
     })
 }
 
-/// The archived groups. Lists and searches do not contain them, but the counts of 1.x do.
+/// The archived groups. Lists and searches do not contain them, but `/counts` does.
 fn archived(view: &WorldView, kind: &str, groups: &'static [Archived]) -> impl Iterator<Item = Value> {
     groups.iter().map(move |group| {
         let held = |index: &u32| group.holds(view.world.options.seed, *index);
@@ -78,8 +78,8 @@ fn archived(view: &WorldView, kind: &str, groups: &'static [Archived]) -> impl I
     })
 }
 
-/// The sorted ids of a group's members at the instant `at`, or now if `at` is `None` or later. Tags that requests wrote are those of that
-/// instant. All other data that requests wrote are those of now.
+/// The sorted ids of a group's members at the instant `at`, or now if `at` is `None` or later. Tags are those of that instant, also if
+/// requests added or removed them. All other data that requests wrote are those of now, because earlier values are not stored.
 fn members(view: &WorldView, group: &str, at: Option<i64>) -> Option<Value> {
     let now = at.unwrap_or(view.now).min(view.now);
     let existing = |view| existing_at(view, now);
@@ -148,7 +148,7 @@ fn conversations(view: &WorldView, from: Option<i64>, to: Option<i64>) -> Value 
     wanted.collect()
 }
 
-/// The addresses that several contacts have, most shared first: `{"email", "users": [{"id", "user_id"}], "leads": [{"id"}]}`.
+/// The email addresses that several contacts have, most contacts first: `{"email", "users": [{"id", "user_id"}], "leads": [{"id"}]}`.
 fn shared_emails(view: &WorldView) -> Value {
     let mut holders: BTreeMap<&str, Vec<&Contact>> = BTreeMap::new();
     for contact in existing(view) {
@@ -166,7 +166,8 @@ fn shared_emails(view: &WorldView) -> Value {
     shared.into_iter().map(entry).collect()
 }
 
-/// All contacts that exist, including those that requests created, sorted by id. They are found by their lives, not by the view's lists.
+/// All contacts that exist, including those that requests created, sorted by id. They are found by the creation and the end of each
+/// contact, not by the view's lists.
 fn existing(view: &WorldView) -> impl Iterator<Item = &Contact> {
     existing_at(view, view.now)
 }

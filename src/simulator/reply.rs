@@ -93,7 +93,8 @@ impl Reply {
     }
 }
 
-/// Sends a response. `in_flight` is dropped when all of it was sent.
+/// Builds the response. For a trickling response, `in_flight` is dropped when the whole body was sent; for other responses, when this
+/// function returns.
 pub(crate) fn finish(
     reply: Reply,
     request_id: &str,
@@ -118,7 +119,7 @@ pub(crate) fn finish(
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     if reply.gzipped {
-        // This body is already compressed. The compression layer skips such bodies and does not add `Vary`, so it is added here.
+        // This body is already compressed. The compression layer skips it and does not add `Vary`, so `Vary` is added here.
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }

@@ -1,5 +1,4 @@
-//! A log of the reads. It counts the pages that were requested again. For a benchmark that repeats the reads, it also records all
-//! requests.
+//! A log of the reads. It counts the pages that were requested again. For a benchmark that repeats the reads, it also records each read.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -15,8 +14,8 @@ use super::version::Version;
 /// The largest number of requests that are recorded. A run over a million contacts needs a tenth of it.
 const MAX_RECORDED: usize = 200_000;
 
-/// All parts of a read that its response depends on. Equal reads get the same response, as long as nothing changes and no scroll is read. The
-/// token does not matter.
+/// All parts of a read that its response depends on. Equal reads get the same response until the workspace changes; reads of a scroll are
+/// an exception. The token does not matter.
 ///
 /// Its texts are copies: slices of the receive buffer would keep the whole buffer in memory.
 #[derive(PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! Scrolls. The whole workspace can have only one open. By default it expires when no page is requested for a minute.
+//! Scrolls. The whole workspace can have only one open scroll. By default the scroll expires when no page is requested for a minute.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ impl Scrolls {
         Self { expiry, seed, slot: Mutex::default() }
     }
 
-    /// The next records, and the parameter for the following ones. Without a parameter it opens a scroll over `entries`.
+    /// The next records, and the scroll parameter for the next call. A call without a scroll parameter opens a scroll over `entries`.
     ///
     /// The scroll ends with the call that returns no records, or when it expires.
     pub(crate) fn next(&self, kind: Kind, call: &Call, entries: impl FnOnce() -> Arc<[u32]>) -> Result<(Vec<u32>, String), ApiError> {

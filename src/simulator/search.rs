@@ -38,7 +38,8 @@ pub(crate) enum Dates<'a> {
     ExactSeconds,
     /// Dates of conversations are compared to the second, with all operators. Both `>` and `<` exclude the value itself.
     ///
-    /// Assumption: Intercom's table calls `>` "greater or equal", but users found `<` to be exclusive. Clients must search a second wider.
+    /// This is an assumption: Intercom's table calls `>` "greater or equal", but users found that `<` excludes the value. So a client must
+    /// search a range that is a second wider.
     Seconds,
 }
 
@@ -66,7 +67,7 @@ enum Check {
     EndsWith(String),
     OneOfNumbers(Vec<f64>),
     OneOfBooleans(Vec<bool>),
-    /// Dates from the first on and before the second.
+    /// Dates from the start (included) to the end (excluded).
     Between(i64, i64),
     Above {
         limit: f64,
@@ -97,7 +98,7 @@ impl<F: Copy> Query<F> {
         }
     }
 
-    /// The filters that every match must pass: those of the outermost AND.
+    /// The filters that every match must pass: the only filter, or the filters directly in the outermost AND.
     pub(crate) fn required(&self) -> Vec<(F, &Test)> {
         match self {
             Query::Filter(field, test) => vec![(*field, test)],
@@ -128,7 +129,7 @@ impl Test {
         }
     }
 
-    /// The dates that pass: from the first on and before the second. `None` if the test is of another kind.
+    /// The dates that pass, from the start (included) to the end (excluded). `None` if the test is of another kind.
     pub(crate) fn date_range(&self) -> Option<(i64, i64)> {
         match self.check {
             Check::Between(from, until) if !self.negated => Some((from, until)),
@@ -252,7 +253,8 @@ fn test(name: &str, kind: Kind, operator: &str, value: &Value, dates: Dates<'_>)
             let instant = values.first().and_then(|value| date(value)).ok_or_else(|| wrong(value, "a Unix timestamp"))?;
             let second = (instant, instant.saturating_add(1));
             let (start, end) = match (kind, dates) {
-                // A value beyond the calendar is not extended to a day. All dates are before it, or all are after it.
+                // A value beyond the calendar is not extended to a day. The result is the same, because all dates are before the value or
+                // all are after it.
                 (_, Dates::Days(zone)) => day_around(zone, instant).unwrap_or(second),
                 (Kind::CustomDate, Dates::ExactSeconds) => utc_day_around(instant).unwrap_or(second),
                 (_, Dates::ExactSeconds | Dates::Seconds) => second,
@@ -400,7 +402,7 @@ mod tests {
             [">", "<", "="].map(|operator| [noon - 1, noon, noon + 1].map(|at| holds("created_at", operator, at))),
             [[false, false, true], [true, false, false], [false, true, false]]
         );
-        // 2026-10-25 in UTC. In Dublin the day is another one.
+        // The start and the end of 2026-10-25 in UTC. In Dublin, this day begins an hour earlier.
         let (start, end) = (1_792_886_400, 1_792_972_800);
         let around = [start - 1, start, end - 1, end];
         assert_eq!(

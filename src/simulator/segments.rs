@@ -56,7 +56,7 @@ pub(crate) fn show(view: &WorldView, call: &Call, id: &str) -> Result<String, Ap
     write(&SegmentBody::new(segment, view.now, counts(call).then_some(members.len())))
 }
 
-/// The word `company` is an assumption: the samples show people only.
+/// The `person_type` `company` is an assumption, because Intercom's samples show only segments of people.
 fn of_companies(view: &WorldView, call: &Call, segment: &'static CompanySegment) -> SegmentBody<'static> {
     let held = |index: u32| view.segments_of_company(index).any(|held| held.id == segment.id);
     let count = counts(call).then(|| view.companies().filter(|(index, _)| held(*index)).count());

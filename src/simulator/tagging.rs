@@ -186,8 +186,8 @@ fn rename(view: &WorldView, draft: &mut Overlay, tag: ListedTag, name: &str) -> 
     Ok(())
 }
 
-/// The index of a member of a tag call. It is given by Intercom's id. In 1.x, a user may also be given by the workspace's own id, or by an
-/// address that no other user has.
+/// The index of the contact that an entry of a tag call identifies, by Intercom's id. In 1.x, a user may also be identified by the
+/// workspace's own id, or by an email address that no other user has.
 fn find_contact(view: &WorldView, call: &Call, member: &Value) -> Result<u32, ApiError> {
     let found = match (id(member.get("id")), id(member.get("user_id")), id(member.get("email"))) {
         (Some(id), ..) => view.find_contact(&id),

@@ -66,7 +66,7 @@ pub(crate) fn write(view: &WorldView, call: &Call) -> Result<(WorldView, String)
     }
 }
 
-/// `POST /users`: updates the user with this id, user id or unique address, or creates a user if there is none.
+/// `POST /users`: updates the user with this id, user id or unique email address, or creates a user if there is none.
 fn save_user(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     let data = ContactData::read(&call.object()?, "user_id")?;
     if data.id.is_none() && data.external_id.is_none() && data.email.as_deref().unwrap_or_default().is_empty() {

@@ -11,13 +11,13 @@ pub(crate) struct Version {
 
 /// From 1.1 on, a search for users by e-mail returns a list, no longer a single object.
 pub(crate) const V1_1: Version = Version { major: 1, minor: 1 };
-/// From 2.5 on, the error for deleting a tag in use names what depends on the tag, and there are subscriptions.
+/// From 2.5 on, the error for deleting a tag in use lists the segments that need the tag, and there are subscriptions.
 pub(crate) const V2_5: Version = Version { major: 2, minor: 5 };
 /// The last version with `/counts`.
 pub(crate) const V2_6: Version = Version { major: 2, minor: 6 };
-/// The only version with `formatted_phone` in contacts, and the first with `ai_agent` in conversations.
+/// The only version with `formatted_phone` and `email_domain` in contacts, and the first with `ai_agent` in conversations.
 pub(crate) const V2_11: Version = Version { major: 2, minor: 11 };
-/// From 2.15 on, conversations name their company.
+/// From 2.15 on, conversations have the key `company`.
 pub(crate) const V2_15: Version = Version { major: 2, minor: 15 };
 /// From 2.16 on, owner ids are strings, priorities have levels, merged contacts are 410, sort orders are checked, and unknown members of a
 /// tag call are skipped.

@@ -5,28 +5,31 @@
 //!
 //! # What an analyst should be able to find
 //!
-//! The population grows every month, and all that is not named here varies at random. Months are those of the workspace's time zone.
+//! The population grows every month, and all that is not described here varies at random. Months are those of the workspace's time zone.
 //! Figures are those of the end of 2026-10.
 //!
-//! - Who is at risk: about 80 % of the users with the tag `churn risk` are on the plan `free`, and a third live in Brazil. Of all users it
-//!   is 40 % and 13 %. Users who begin on `free` stop visiting sooner, and in Brazil far sooner ([`people`]). Admins give them the tag
-//!   ([`groups`]). In the segment `Slipping Away` both properties are frequent, too.
+//! - Who is at risk: about 80 % of the users with the tag `churn risk` are on the plan `free`, and a third live in Brazil. Of all users, it
+//!   is 40 % on `free` and 13 % in Brazil. Users who begin on `free` stop visiting sooner, and in Brazil far sooner ([`people`]). Admins
+//!   add the tag to users who stopped visiting ([`groups`]). In the segment `Slipping Away`, the plan `free` and Brazil are frequent, too.
 //! - A segment that dies out: `Trial users` is largest at the end of 2025-02, and loses members in every month from 2025-03 to 2027-08.
-//!   With the [`new_prices`] there are no new trials, and the long trials that still run end one after another ([`people`]). This is so in
-//!   worlds of 2,000 contacts or more.
-//! - A tag that dies out: from 2025-03 on, no contact gets `VIP` for the first time. Some contacts get it back, so a month may go up.
+//!   With the [`new_prices`] there are no new trials, and the long trials that still run end one after another ([`people`]). Only worlds of
+//!   2,000 contacts or more have this pattern for certain.
+//! - A tag that dies out: from 2025-03 on, no contact gets `VIP` for the first time. Some contacts get it back, so the number of members
+//!   may rise in a month.
 //! - A tag that spreads: `beta tester` grows faster than the population.
-//! - An odd month: on 2026-09-15 there is an outage. Members of `Active` open more than three times as many conversations as in any month
-//!   before, and more than three times as many of these members open any. In 2026-10 all is as it was before ([`conversations`]).
-//! - Contacts open far more conversations while they carry `value_lead` ([`conversations`]).
-//! - Leads that are merged: in each month of 2026, a few members of the segment `Leads to call` and of the tag `value_lead` are merged
-//!   into users who stay, and at least one user was merged into another after that. This is so in worlds of 2,000 contacts or more
-//!   ([`merges`]).
+//! - An odd month: on 2026-09-15 there is an outage. In 2026-09, members of `Active` open more than three times as many conversations as in
+//!   any month before, and more than three times as many members open at least one. In 2026-10, both numbers are as before the outage
+//!   ([`conversations`]).
+//! - Contacts open far more conversations while they have the tag `value_lead` ([`conversations`]).
+//! - Leads that are merged: in each month of 2026, a few members of the segment `Leads to call` and of the tag `value_lead` are merged into
+//!   users who stay. At least one lead is merged into a user who is merged into another user later. Only worlds of 2,000 contacts or more
+//!   have this pattern ([`merges`]).
 //! - A segment whose filter is edited: `Big teams` has about twice as many members at the end of 2026-09 as at the end of 2026-08, because
-//!   its filter is edited on 2026-09-12 ([`groups`]). Its `updated_at` is that of the edit.
-//! - A segment made anew: `Power users` is deleted on 2026-07-20, and made anew with the same name, another id and another filter.
-//! - A mailing that is too frequent: in 2026-08, a third of the users on the plan `team` leave the subscription type `Product news`, and
-//!   about 3 % of all other contacts. In every other month it is about 0.5 % ([`subscriptions`]).
+//!   its filter is edited on 2026-09-12 ([`groups`]). Its `updated_at` is the time of the edit.
+//! - A segment that is created again: `Power users` is deleted on 2026-07-20, and created again with the same name, another id and another
+//!   filter.
+//! - A mailing that is too frequent: in 2026-08, a third of the users on the plan `team` leave the subscription type `Product news`, and so
+//!   do about 3 % of all other contacts. In any other month, about 0.5 % of the contacts leave it ([`subscriptions`]).
 
 pub(crate) mod companies;
 pub(crate) mod conversations;
@@ -61,12 +64,13 @@ pub struct WorldOptions {
     pub timezone: Zone,
     /// The number of tags `cohort 001`, `cohort 002`, … in addition to the named ones.
     pub extra_groups: usize,
-    /// The average number of these tags of a contact, the same for all contacts. If it is `None`, few contacts have any. Nothing else
-    /// depends on it.
+    /// The average number of `cohort …` tags of a contact, the same for all contacts. If it is `None`, 1 % to 6 % of the contacts ever get
+    /// each tag. A change from one number to another changes only these tags.
     pub memberships: Option<f64>,
-    /// The number of the oldest contacts that have one more tag, `bulk import`, at any instant. `None` means that there is no such tag.
+    /// The number of members of the additional tag `bulk import` at any instant. Its members are always the oldest contacts. `None` means
+    /// that this tag does not exist.
     pub big_tag: Option<usize>,
-    /// About how many bytes of additional text custom attributes each contact has.
+    /// How many bytes of additional text each contact has in its custom attributes.
     pub attribute_bytes: usize,
 }
 
@@ -89,12 +93,13 @@ pub(crate) struct World {
     directory: OnceLock<Directory>,
 }
 
-/// The contacts with an external id or an address, also deleted ones, and those that are merged. Addresses are in lower case.
+/// The contacts by external id, by email address in lower case, and by the contact that they are merged into. Deleted contacts are
+/// included.
 #[derive(Default)]
 struct Directory {
     external_ids: HashMap<String, Vec<u32>>,
     emails: HashMap<String, Vec<u32>>,
-    /// The contacts that are merged into another one at any time, by the index of the other one.
+    /// The contacts that are merged into another contact at any time, by the index of that other contact.
     merged: HashMap<u32, Vec<u32>>,
 }
 
@@ -109,7 +114,7 @@ impl World {
         let mut contacts = people::invent(&mut lives, &options, companies.len());
         groups::hand_out(&mut lives, &tags, &mut contacts);
         let conversations = conversations::invent(&mut rng(options.seed, 3), &options.timezone, &contacts);
-        // These come last, so that nothing else depends on them.
+        // The steps below come last, so that no other step depends on them.
         groups::hand_out_evenly(&mut rng(options.seed, 4), &tags, &mut contacts);
         merges::plant(&mut rng(options.seed, 6), &options, &segments, &conversations, &mut contacts);
         groups::hand_out_big_tag(&tags, &mut contacts);
@@ -128,7 +133,7 @@ impl World {
         self.directory().external_ids.get(external_id).map_or(&[], Vec::as_slice)
     }
 
-    /// The contacts that were invented with an address, ascending. Case does not matter.
+    /// The contacts that were invented with an email address, ascending. Case does not matter.
     pub(crate) fn with_email(&self, email: &str) -> &[u32] {
         self.directory().emails.get(&email.to_lowercase()).map_or(&[], Vec::as_slice)
     }
@@ -162,14 +167,14 @@ impl World {
     }
 }
 
-/// Workspace settings that `GET /me` shows.
+/// The id of the workspace, which `GET /me` shows.
 pub(crate) const WORKSPACE_ID: &str = "w0rk5pac";
 /// 2023-01-09 09:00 UTC.
 pub(crate) const WORKSPACE_CREATED_AT: i64 = 1_673_254_800;
 /// 2028-01-01 00:00 UTC. Nothing happens after this instant.
 pub(crate) const WORLD_END: i64 = 1_830_297_600;
 
-/// When the price list changed. Since then there are no new trials, and nobody becomes `VIP`.
+/// When the price list changed. Since then there are no new trials, and no contact gets the tag `VIP` for the first time.
 pub(crate) fn new_prices(zone: &Zone) -> i64 {
     start_of_month(zone, 2025, 3)
 }
@@ -181,7 +186,7 @@ pub(crate) const ADMINS: [(u64, &str, &str); 4] = [
     (5_000_103, "Jun Valdor", "jun@workspace.example"),
     (5_000_104, "Essa Brint", "essa@workspace.example"),
 ];
-/// The bot that answers first.
+/// The bot that opens some of the conversations.
 pub(crate) const BOT_ID: u64 = 5_000_200;
 
 /// A generator for one part of the world, so that more draws in one part do not change the others.

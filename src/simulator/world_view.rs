@@ -13,7 +13,7 @@ use super::world::groups::Segment;
 use super::world::people::{Contact, Role, TagSpell};
 use super::world::{World, companies};
 
-/// The number of searches whose results are kept, for the pages after the first.
+/// The number of search results that are cached, so that the later pages of a search need no new search.
 const KEPT_SEARCHES: usize = 512;
 
 /// Which contacts exist at an instant and which groups they are in, and a cache of searches.
@@ -126,7 +126,7 @@ impl WorldView {
             for tag in after.tags_at(now).filter(|spell| !before.is_some_and(|before| has_tag(before, spell.tag))) {
                 tags.entry(usize::from(tag.tag)).or_default().added.push(index);
             }
-            // A change of tags does not change segments. Other changes may.
+            // A change of tags does not change segments, so only contacts whose data a request wrote are compared.
             for (number, segment) in world.segments.iter().enumerate().filter(|_| after.written.is_some()) {
                 match (before.is_some_and(|before| segment.holds(before, now)), segment.holds(after, now)) {
                     (true, false) => _ = segments.entry(number).or_default().removed.insert(index),
@@ -188,8 +188,8 @@ impl WorldView {
         self.world.find_contact(id).or_else(created).filter(|index| self.contact(*index).exists_at(self.now))
     }
 
-    /// The contacts that exist and pass the test, each once, sorted by id. Only `of_world` and the contacts whose address or external id
-    /// the overlay may have changed are tested.
+    /// The contacts that exist and pass the test, each once, sorted by id. Only `of_world`, contacts that requests created, and contacts
+    /// whose email address or external id a request may have changed are tested.
     fn select(&self, of_world: &[u32], passes: impl Fn(&Contact) -> bool) -> Vec<u32> {
         let rewritten = self.overlay.readdressed().iter().copied();
         let created = self.overlay.created(&self.world).map(|(index, _)| index);
@@ -210,7 +210,7 @@ impl WorldView {
         self.select(self.world.with_external_id(external_id), |contact| contact.external_id_at(self.now) == wanted).first().copied()
     }
 
-    /// All contacts of a role with an address. Case does not matter (an assumption).
+    /// All contacts of a role with an email address. Case does not matter (an assumption).
     pub(crate) fn with_email(&self, email: &str, role: Role) -> Vec<u32> {
         let email = email.to_lowercase();
         if email.is_empty() {

@@ -3,10 +3,10 @@
 use archive::engine::EngineError;
 use spark_connect::{SparkError, SparkErrorKind};
 
-/// The maximum number of characters of what the server says. Its messages may have a whole plan in them.
+/// The maximum number of characters of a server's message. A message may contain a whole plan.
 const LONGEST: usize = 400;
 
-/// The codes of gRPC that say that the server was not reached, or not in time, or that it ended.
+/// The gRPC codes for a server that was not reached, did not answer in time, or ended the request.
 const UNREACHABLE: [i32; 4] = [CANCELLED, DEADLINE_EXCEEDED, ABORTED, UNAVAILABLE];
 const CANCELLED: i32 = 1;
 const UNKNOWN: i32 = 2;
@@ -17,7 +17,7 @@ const INTERNAL: i32 = 13;
 const UNAVAILABLE: i32 = 14;
 const UNAUTHENTICATED: i32 = 16;
 
-/// The words of the channel, not of the server, for a connection that broke off.
+/// The words with which the client's channel, not the server, reports a connection that broke off.
 const BROKEN_OFF: [&str; 4] = ["transport error", "h2 protocol error", "connection", "broken pipe"];
 
 /// The words of rustls for a certificate that it refuses.
@@ -29,13 +29,13 @@ const LOST: [&str; 5] = ["SESSION_NOT_FOUND", "SESSION_CLOSED", "SESSION_CHANGED
 /// Why a request failed.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
-    /// The server could not be reached, or was restarted: with a new session, the same works.
+    /// The server could not be reached, or was restarted. In a new session, the request may succeed.
     Gone(String),
-    /// The server does not accept who asks.
+    /// The server does not accept the credentials, or they lack a permission.
     Denied(String),
-    /// Its certificate is not accepted here.
+    /// This process does not accept the certificate of the server.
     Untrusted(String),
-    /// The query cannot run. `is_final`: it was not tried, and would fail again.
+    /// The server refuses the query. `is_final`: the server did not begin to run it, and would refuse it again.
     Refused { problem: String, is_final: bool },
 }
 
@@ -48,7 +48,7 @@ impl Failure {
         }
         match error.grpc_code {
             Some(code) if UNREACHABLE.contains(&code) => Failure::Gone(format!("cannot be reached: {problem}")),
-            // A server names the class of its own errors.
+            // An error of the server itself has a class. Without a class, the error comes from the channel.
             Some(UNKNOWN | INTERNAL) if error.error_class.is_empty() && BROKEN_OFF.iter().any(|words| error.message().contains(words)) => {
                 Failure::Gone(format!("cannot be reached: {problem}"))
             }
@@ -72,7 +72,7 @@ impl Failure {
     }
 }
 
-/// The first lines of a message, in one line.
+/// The beginning of a message, in one line.
 fn shortened(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST) {

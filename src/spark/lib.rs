@@ -1,8 +1,9 @@
-//! Counts a month on a Spark Connect server: Spark itself, or an engine that speaks like it (Sail). The server reads the files of the archive
-//! and writes the rows of each query beside them. Only SQL and answers without rows pass between this process and the server.
+//! Counts a month on a Spark Connect server: Spark itself, or another engine with the same protocol (Sail). The server reads the files of
+//! the archive and writes the rows of each query beside them. No rows of the archive pass between this process and the server, only
+//! queries, paths and answers.
 //!
-//! The protocol: Apache Spark, `spark/connect/base.proto`. Its client for Rust keeps the messages and the channel. What it does not do is
-//! done here: an answer that ends early is continued, and a server that was restarted gets the views again.
+//! The protocol is Apache Spark's `spark/connect/base.proto`. Its client for Rust provides the messages and the channel. This crate adds
+//! what the client does not do: an answer that ends early is continued, and a server that was restarted gets the views again.
 
 mod failure;
 mod plans;
@@ -23,12 +24,13 @@ use tokio::runtime::{Builder, Runtime};
 use queries::Queries;
 use session::Session;
 
-/// How long the server may take for a small request. While a query runs, it may be silent for as long before it is asked whether it is there.
+/// How long the server may take to answer a small request. If the server is silent for this time while a query runs, a small request checks
+/// whether the server still answers.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the server has to stop what runs there.
+/// The time limit for stopping the queries that run on the server.
 const INTERRUPT: Duration = Duration::from_secs(5);
 
-/// A Spark Connect server that reads and writes the place of a job.
+/// A Spark Connect server that reads and writes the folder of a job.
 pub struct Spark {
     server: Server,
     give_up_after: Duration,
@@ -38,13 +40,13 @@ pub struct Spark {
     running: Arc<Mutex<Weak<Session>>>,
 }
 
-/// Which server, and how it reaches the job's place.
+/// Which server, and how it reaches the job's folder.
 #[derive(Clone)]
 struct Server {
     channel: ChannelBuilder,
-    /// `HOST:PORT`, for messages. Parameters of the address may be secret.
+    /// `HOST:PORT`, for messages. The parameters of the URL are left out, because they may be secret.
     at: String,
-    /// The path of the job's place as the server spells it, without a slash at its end.
+    /// The path of the job's folder as the server spells it, without a slash at its end.
     place: String,
     patience: Duration,
 }
@@ -62,17 +64,18 @@ impl fmt::Debug for Spark {
 }
 
 impl Spark {
-    /// The server at `sc://HOST:PORT/;PARAMETER=VALUE`. `place` is the path of the job's place as the server spells it. A request that the
-    /// server does not answer is repeated until no query was finished for `give_up_after`.
+    /// The server at `sc://HOST:PORT/;PARAMETER=VALUE`. `place` is the path of the job's folder as the server spells it. While the server
+    /// does not answer, requests are repeated, until no query has finished for `give_up_after`.
     ///
     /// # Errors
-    /// When the address is not one, or the token would be sent in clear text. The message does not quote the address.
+    /// When `url` does not have this form, when its `use_ssl` is neither true nor false, when there are two tokens, when a token or a
+    /// header would be sent in clear text, or when no threads can be started. The message does not quote `url`.
     pub fn new(url: &str, token: Option<&str>, place: &str, give_up_after: Duration) -> Result<Spark, String> {
-        // The client's own messages quote the address, and with it the token.
+        // The client's own messages quote the URL with its token, so they are replaced.
         let wrong = "is not of the form sc://HOST:PORT/;PARAMETER=VALUE;PARAMETER=VALUE".to_string();
         let mut channel = ChannelBuilder::parse(url).map_err(|_| wrong.clone())?;
         let parameters = url.split_once("://").and_then(|(_, rest)| rest.find(['/', '?', '#']).map(|end| &rest[end..])).unwrap_or_default();
-        // The client would ignore them, and with them what they ask for.
+        // The client would ignore a user, a path, a query or a fragment, and with it settings such as `use_ssl=true`.
         if url.contains(['@', '?', '#']) || !(parameters.is_empty() || parameters == "/" || parameters.starts_with("/;")) {
             return Err(wrong);
         }
@@ -160,7 +163,7 @@ impl RemoteEngine for Spark {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         if let (Some(session), Some(runtime)) = (running, &self.runtime) {
             let stopping = async move { tokio::time::timeout(INTERRUPT, session.interrupt()).await };
-            // The caller may be on a thread of another runtime, which must not wait.
+            // The caller may be on a thread of another runtime, where `block_on` panics. So a new thread calls it.
             let handle = runtime.handle().clone();
             let waited = std::thread::spawn(move || handle.block_on(stopping));
             let _ = waited.join();

@@ -35,7 +35,7 @@ pub(crate) fn query(sql: &str) -> Plan {
     Plan { op_type: Some(OpType::Root(rows_of(sql))) }
 }
 
-/// Names rows for later queries of the session.
+/// Gives rows a name under which later queries of the session read them.
 pub(crate) fn view(name: &str, rows: Relation) -> Plan {
     command(CommandType::CreateDataframeView(CreateDataFrameViewCommand {
         input: Some(rows),

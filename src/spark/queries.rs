@@ -12,14 +12,14 @@ use crate::session::Session;
 use crate::{Server, plans};
 use archive::engine::{EngineError, EngineFolder, Kept, Query, Work, declared};
 
-/// How many queries run at once on Spark. Others run one at a time: each query has all workers anyway, and in Sail 0.7.2 with two workers four
-/// queries over two million contacts waited for one another for ever.
+/// How many queries run at once on Spark. Other servers run one query at a time: each query uses all workers anyway, and in Sail 0.7.2 with
+/// two workers, four queries over two million contacts waited for one another for ever.
 const AT_ONCE: usize = 4;
-/// How often a query is run that the server began and could not end.
+/// How many times a query is run if the server refuses it after it began.
 const TRIES: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// How long the server has to end a session.
+/// The time limit for ending a session on the server.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// The queries of a month, and where they run.
@@ -39,7 +39,7 @@ struct Shared {
     queries: Vec<Query>,
     give_up_after: Duration,
     session: tokio::sync::Mutex<Option<Arc<Session>>>,
-    /// The same session, for whoever interrupts the work.
+    /// The same session, for `Spark::interrupt`.
     running: Arc<Mutex<Weak<Session>>>,
     /// The queries that are done.
     done: Mutex<BTreeSet<String>>,
@@ -62,7 +62,7 @@ impl Queries<'_> {
         });
         let ended = follow_all(&shared, watch).await;
         if let Some(session) = shared.session.lock().await.take() {
-            // Of a query that failed, others may still be running beside it.
+            // After a query failed, other queries may still be running on the server.
             let closing = async {
                 if ended.is_err() {
                     session.interrupt().await;
@@ -75,7 +75,7 @@ impl Queries<'_> {
     }
 }
 
-/// Runs all queries, each when the tables that it reads are there.
+/// Runs all queries. A query starts when the tables that it reads exist.
 async fn follow_all(shared: &Arc<Shared>, watch: &(dyn Fn(&str, Duration) + Sync)) -> Result<(), EngineError> {
     let mut waiting: Vec<usize> = (0..shared.queries.len()).collect();
     let mut tasks: JoinSet<Result<(usize, Duration), EngineError>> = JoinSet::new();
@@ -88,7 +88,7 @@ async fn follow_all(shared: &Arc<Shared>, watch: &(dyn Fn(&str, Duration) + Sync
             tasks.spawn(async move { shared.follow(index).await.map(|time| (index, time)) });
             continue;
         }
-        // Without a task that runs, nothing that waits can become ready: every query is done.
+        // If no task runs, no waiting query can become ready.
         let Some(ended) = tasks.join_next().await else { break };
         let (index, time) = match ended {
             Ok(ended) => ended?,
@@ -117,7 +117,7 @@ impl Shared {
         self.queries[index].step.inputs().all(is_there)
     }
 
-    /// The session. A new one gets the views of all tables that are there.
+    /// The current session. If there is none, opens one, with the views of all tables that exist.
     async fn session(&self) -> Result<Arc<Session>, EngineError> {
         let mut session = self.session.lock().await;
         if let Some(session) = &*session {
@@ -153,7 +153,7 @@ impl Shared {
         Ok(session)
     }
 
-    /// Names the rows of a query for those that read them.
+    /// Creates the view through which other queries read the rows of this query.
     async fn view(&self, session: &Session, query: &Query) -> Result<(), Failure> {
         let rows = match query.kept {
             Kept::View => plans::rows_of(&query.sql()),
@@ -167,7 +167,7 @@ impl Shared {
         session.done(plans::view(&query.name, rows)).await
     }
 
-    /// Runs a query until it is done, or cannot be.
+    /// Runs a query, and runs it again after a failure that may pass. Returns how long the successful run took.
     async fn follow(&self, index: usize) -> Result<Duration, EngineError> {
         let query = &self.queries[index];
         let (mut attempt, mut refused) = (0, 0);
@@ -217,7 +217,7 @@ impl Shared {
         }
     }
 
-    /// Waits before the next try. Returns the error if nothing was done for too long.
+    /// Waits before the next try. Returns the error if no query has finished for `give_up_after`.
     async fn wait_or(&self, error: EngineError, pause: &mut Duration) -> Result<(), EngineError> {
         let since = self.progress.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
         let left = self.give_up_after.saturating_sub(since);
@@ -232,7 +232,7 @@ impl Shared {
 
 /// Why an attempt failed.
 enum Attempted {
-    /// On the server.
+    /// The server did not complete a request.
     There(Failure),
     /// What the server wrote cannot be read or completed from here.
     Here(EngineError),

@@ -11,7 +11,7 @@ use crate::Server;
 use crate::failure::Failure;
 use archive::engine::EngineError;
 
-/// Instants are UTC, and written as every reader knows them.
+/// Instants are in UTC. Parquet files store them in microseconds, a type that every reader knows.
 const SETTINGS: [(&str, &str); 3] = [
     ("spark.sql.session.timeZone", "UTC"),
     ("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS"),
@@ -23,7 +23,7 @@ const REATTACHED: u32 = 5;
 
 type Answers = Streaming<ExecutePlanResponse>;
 
-/// The answer to a small request.
+/// Waits for the answer to a small request, for `patience` at most.
 async fn soon<T>(patience: Duration, asked: impl Future<Output = Result<T, SparkError>>) -> Result<T, Failure> {
     match timeout(patience, asked).await {
         Ok(answer) => answer.map_err(|error| Failure::of(&error)),
@@ -35,19 +35,20 @@ pub(crate) struct Session {
     client: SparkConnectClient,
     at: String,
     patience: Duration,
-    /// Whether the server is Spark, which names its application. Others keep the order of rows that they write only if they must count them.
+    /// Whether the server is Spark: only Spark names its application. Other servers write rows in the requested order only if the query has
+    /// a limit, see [`Session::sorted`].
     pub(crate) is_spark: bool,
 }
 
 impl Session {
     pub(crate) async fn open(server: &Server) -> Result<Session, EngineError> {
         let failed = |failure: Failure| match failure {
-            // What answers here is no such server, or does not understand the address.
+            // The URL leads to something that is not a Spark Connect server, or the server refuses a parameter of the URL or a setting.
             Failure::Refused { problem, .. } => EngineError::NotSpark { at: server.at.clone(), problem },
             failure => failure.of_query(&server.at, "the settings of the session"),
         };
         let mut client = soon(server.patience, SparkConnectClient::connect(&server.channel)).await.map_err(failed)?;
-        // A server that is restarted is waited for by the queries, which then open a new session.
+        // The client does not retry. If the server restarts, the queries wait for it and then open a new session.
         client.set_retry_policy(RetryPolicy::no_retries());
         for (key, value) in SETTINGS {
             soon(server.patience, client.set_config(key, value)).await.map_err(failed)?;
@@ -66,7 +67,7 @@ impl Session {
         UserContext { user_id: self.client.user_id().unwrap_or_default().to_string(), ..UserContext::default() }
     }
 
-    /// What the server says of itself.
+    /// The kind, version and `HOST:PORT` of the server, and the ID of this session, for messages.
     pub(crate) async fn describe(&self) -> Result<String, EngineError> {
         let request = AnalyzePlanRequest {
             session_id: self.client.session_id().to_string(),
@@ -84,7 +85,8 @@ impl Session {
         Ok(format!("{what} {version} at {}, session {}", self.at, self.client.session_id()))
     }
 
-    /// The SQL with rows in the order of these columns. Spark sorts parts side by side. Other servers drop an order that no limit needs.
+    /// The SQL with its rows sorted by the columns of `key`. Spark gets no limit, so that it sorts parts in parallel. Other servers ignore
+    /// an order without a limit, so they get a limit that no result reaches.
     pub(crate) fn sorted(&self, sql: &str, key: &[&str]) -> String {
         let limit = if self.is_spark { "" } else { "\nLIMIT 9000000000000000000" };
         format!("{sql}\nORDER BY {}{limit}", key.join(", "))
@@ -95,7 +97,8 @@ impl Session {
         self.done(plan).await.map_err(|failure| failure.of_query(&self.at, query))
     }
 
-    /// As [`Session::execute`]. A stream of answers that ends before the plan does is continued: Spark ends each after some minutes.
+    /// As [`Session::execute`], but returns the [`Failure`]. If the stream of answers ends before the plan is done, the stream is
+    /// continued: Spark ends every stream after some minutes.
     pub(crate) async fn done(&self, plan: Plan) -> Result<(), Failure> {
         let operation = ExecutePlanResponseReattachableIterator::new(ExecutePlanRequest {
             session_id: self.client.session_id().to_string(),
@@ -137,7 +140,7 @@ impl Session {
         }
     }
 
-    /// Sends a plan. Some servers answer only when it is done, so silence is no failure as long as the server is there.
+    /// Sends a plan. Some servers answer only when the plan is done, so silence is not a failure while the server answers small requests.
     async fn begin(&self, operation: &ExecutePlanResponseReattachableIterator) -> Result<Answers, Failure> {
         let mut beginning = std::pin::pin!(self.client.execute_plan(operation.request().clone()));
         loop {
@@ -155,7 +158,7 @@ impl Session {
 
     /// Stops all that runs in the session.
     pub(crate) async fn interrupt(&self) {
-        // The command is ending: there is nobody to whom a failure matters.
+        // The command is ending, so a failure has no consequence.
         let _ = soon(self.patience, self.client.interrupt_all()).await;
     }
 

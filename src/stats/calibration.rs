@@ -1,5 +1,5 @@
-//! Simulates how often trends and odd months are found, in workspaces without a change and in workspaces with a planted one. The counts of
-//! cohorts are drawn at random and judged by the definition of `cohort_trends`. This prints the figures of `docs/statistics.md`:
+//! Simulates how often trends and odd months are found, in workspaces without a change and in workspaces with a planted change. The counts
+//! of cohorts are drawn at random and tested as `cohort_trends` defines. The test `figures` prints the figures of `docs/statistics.md`:
 //! `cargo test -p cohorts-stats calibration -- --ignored --nocapture`.
 
 use std::io::Write;
@@ -237,7 +237,8 @@ fn workspaces_without_a_change_rarely_have_findings() {
 fn growth_and_shocks_are_found() {
     let rng = &mut ChaCha8Rng::seed_from_u64(3);
     let [one_year, two_years] = growth_found(rng, 0.05, 0.02, 100);
-    // This must be at least as often as with signed ranks and q-values over all rows of a report: 0.43 and 0.655 of 200 workspaces.
+    // Growth must be found at least as often as by signed-rank tests with q-values over all rows of a report: these find growth in the
+    // shares 0.43 and 0.655 of 200 workspaces.
     assert!(one_year >= 0.43 && two_years >= 0.655, "{one_year} after a year, {two_years} after two");
     let found = shock_found(rng, 0.05, 2.6, 40);
     assert!(found >= 0.8, "{found}");

@@ -1,5 +1,5 @@
 //! Simulates how often sentences are reported for groups whose members have nothing in common, and for groups whose members have something
-//! in common. The counts of values are drawn at random and selected by the definition of the sentences.
+//! in common. The counts of values are drawn at random. A value is reported under the same conditions as in the reports.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -7,17 +7,16 @@ struct Distribution {
     weights: Vec<f64>,
 }
 
-/// The p-value of the exact conditional test. It is the share of tables whose number of members with the value, over all strata, is at
-/// most as probable as the observed one. All tables with the margins of these strata count, and the tolerance is 1e-14. With one stratum
-/// it is the test of Fisher (1935), The logic of inductive inference, JRSS 98:39-82. With several strata the distributions are convolved:
-/// Gart (1970), Point and interval estimation of the common odds ratio, Biometrika 57:471-475. The p-value is 1 when no stratum has both
-/// groups.
+/// The p-value of the exact conditional test. It is the probability, given the margins of all strata, that the number of members with the
+/// value over all strata is at most as probable as the observed number. The tolerance of this comparison is 1e-14. With one stratum it is
+/// the test of Fisher (1935), The logic of inductive inference, JRSS 98:39-82. With several strata the distributions are convolved: Gart
+/// (1970), Point and interval estimation of the common odds ratio, Biometrika 57:471-475. The p-value is 1 when no stratum has both groups.
 pub(super) fn exact_p(strata: &[TwoByTwo]) -> f64 {
     let compared: Vec<(&TwoByTwo, Margins)> = strata.iter().filter_map(|table| Some((table, table.margins()?))).collect();
     let together = compared.iter().map(|(_, margins)| hypergeometric(margins)).reduce(|sum, one| convolved(&sum, &one));
     let Some(Distribution { first, weights }) = together else { return 1.0 };
     let observed: u128 = compared.iter().map(|(table, _)| u128::from(table.members_with)).sum();
-    // `weights` leaves out numbers that are too improbable for f64.
+    // `weights` leaves out numbers that are too improbable for f64. If the observed number is left out, the p-value is 0.
     let place = observed.checked_sub(first).and_then(|place| usize::try_from(place).ok());
     let limit = place.and_then(|place| weights.get(place)).map_or(0.0, |weight| weight * (1.0 + 1e-14));
     let all: f64 = weights.iter().sum();
@@ -25,10 +24,11 @@ pub(super) fn exact_p(strata: &[TwoByTwo]) -> f64 {
     (extreme / all).min(1.0)
 }
 
-/// The probabilities of the numbers of one table, relative to the most probable number. Each is computed from its neighbour by their
-/// ratio, because logarithms of factorials lose up to 1e-9 with a million contacts. If an expected cell is under 5, a table that is as
-/// probable as one on the other side is within about 20 steps, so rounding errors stay below the tolerance. After about 400 steps the
-/// probabilities are too small for f64, whatever the total is. Such a table has no weight.
+/// The probabilities of the possible numbers of members with the value in one table, relative to the most probable number. Each probability
+/// is computed from that of the next or previous number by their ratio, because logarithms of factorials lose up to 1e-9 with a million
+/// contacts. If an expected cell is under 5, two equally probable numbers on both sides of the most probable number are within about 20
+/// steps of it, so rounding errors stay below the tolerance. After about 400 steps the probabilities are too small for f64, whatever the
+/// total is. Such numbers have no weight.
 fn hypergeometric(margins: &Margins) -> Distribution {
     let [members, with, total] = [margins.members, margins.with, margins.total].map(u128::from);
     let lowest = (members + with).saturating_sub(total);
@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn the_lady_tasting_tea_by_hand() {
-        // 3 of 4 cups were guessed. Tables of 4 and 4 have 1, 16, 36, 16 and 1 ways of 70, and 34 of the 70 are as probable or less.
+        // 3 of the 4 cups were guessed. Tables with all margins 4 arise in 1, 16, 36, 16 and 1 of 70 ways. Of the 70 ways, 34 give a table
+        // that is at most as probable as the observed one.
         assert_close(fisher([3, 1, 1, 3]), 34.0 / 70.0, "tea");
         assert_close(fisher([0, 4, 4, 0]), 2.0 / 70.0, "all wrong");
         assert_close(fisher([2, 2, 2, 2]), 1.0, "half");

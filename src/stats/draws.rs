@@ -1,4 +1,4 @@
-//! Random counts for those tests of this module that are simulations.
+//! Random counts, for the tests of this crate that are simulations.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -7,7 +7,7 @@ pub(super) fn happens(rng: &mut ChaCha8Rng, chance: f64) -> bool {
     rng.random_bool(chance.clamp(0.0, 1.0))
 }
 
-/// Draws how often an event with this probability happens in `trials`. The waiting times between events are geometric.
+/// Draws how often an event with the probability `chance` happens in `trials` trials. The waiting times between events are geometric.
 pub(super) fn binomial(rng: &mut ChaCha8Rng, trials: u64, chance: f64) -> u64 {
     if chance > 0.5 {
         return trials - binomial(rng, trials, 1.0 - chance);

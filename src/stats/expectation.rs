@@ -7,9 +7,9 @@ use super::trend::{mann_kendall, signed_rank, theil_sen};
 /// Whether a metric is a stock or a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// The number at the month's end, most of it carried over from the month before. The changes of a stock are judged.
+    /// The number at the month's end, most of it carried over from the month before. The tests use the changes of a stock.
     Stock,
-    /// The number of events within the month. The values of a flow are judged.
+    /// The number of events within the month. The tests use the values of a flow.
     Flow,
 }
 
@@ -31,8 +31,8 @@ pub struct Expectation {
     pub expected: f64,
     /// The 95 % prediction interval. None with fewer than six earlier values or changes.
     pub interval: Option<Interval>,
-    /// The probability that a month like the earlier ones is at least as far from the expected value, in either direction. None with fewer
-    /// than twelve earlier values or changes, when these do not differ, and when the month has no value.
+    /// The probability that a month like the earlier ones is at least as far from the expected value as this month, in either direction.
+    /// None with fewer than twelve earlier values or changes, when these do not differ, and when this month has no value.
     pub p_value: Option<f64>,
 }
 

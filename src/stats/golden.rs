@@ -22,7 +22,7 @@ impl Row {
         self.text(column).parse().unwrap()
     }
 
-    /// None if the field is empty: the result is too small for f64, or there is none.
+    /// None if the field is empty: there is no result, or it is too small for f64.
     pub(super) fn optional(&self, column: &str) -> Option<f64> {
         let text = self.text(column);
         (!text.is_empty()).then(|| text.parse().unwrap())
@@ -33,7 +33,7 @@ impl Row {
         self.text(column).split_whitespace().map(|number| number.parse().unwrap()).collect()
     }
 
-    /// `value:count:count` separated by spaces.
+    /// Parses groups of numbers, such as `value:count:count`, that are separated by spaces.
     pub(super) fn tallies(&self, column: &str) -> Vec<Vec<f64>> {
         let tally = |text: &str| text.split(':').map(|number| number.parse().unwrap()).collect();
         self.text(column).split_whitespace().map(tally).collect()

@@ -1,9 +1,10 @@
-//! Intervals, tests and ranks on plain slices, each with its source named. This crate knows nothing of cohorts, frames or files.
+//! Intervals, tests and ranks on plain slices, each with its source named. This crate uses no other crate of the project, no data frames
+//! and no files.
 //!
-//! No result is NaN or infinite, and no input panics. Values that are NaN or infinite are ignored. A result is `None` if the other values
-//! do not determine it. Intervals are 95 % unless a level is given. All tests are two-sided. The golden files of `tests/golden/stats`
-//! compare each function with a known library or with exact arithmetic, at 1e-9 relative, for p-values down to 1e-200. A p-value under
-//! 1e-300 may be 0. `docs/statistics.md` says what each number is for, and what it assumes.
+//! No result is NaN or infinite, and no input panics. Values that are NaN or infinite are ignored. A result is `None` if the remaining
+//! values do not determine it. Intervals are 95 % unless a level is given. All tests are two-sided. The golden files of
+//! `tests/golden/stats` have the results of known libraries or of exact arithmetic; the functions agree with them within 1e-9 relative, for
+//! p-values down to 1e-200. A p-value under 1e-300 may be 0. `docs/statistics.md` says what each number is for, and what it assumes.
 
 #[cfg(test)]
 mod calibration;

@@ -3,13 +3,14 @@ use super::intervals::{Interval, score};
 /// Counts of members between k - 1 and k months after their entry: the input of one row of a life table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PersonMonths {
-    /// The number of members without a break up to k - 1 months. Both that month and the next one were observed.
+    /// The number of members that were there in every observed month up to k - 1 months after their entry. They count only if the months at
+    /// k - 1 and at k months were both observed.
     pub at_risk: u64,
     /// How many of those at risk are absent at k months.
     pub departed: u64,
-    /// How many of those at risk are still members at k months, if the month after it was not observed.
+    /// How many of those at risk are still members at k months, if the month at k + 1 months was not observed.
     pub censored: u64,
-    /// How many of those at risk come back at this age after a gap: the month before k - 1 was not observed.
+    /// How many of those at risk are not at risk in the row before, because the month at k - 2 months was not observed.
     pub resumed: u64,
 }
 
@@ -27,9 +28,10 @@ pub struct LifeTableRow {
 }
 
 /// The product-limit estimate in discrete time: Kaplan and Meier (1958), Nonparametric estimation from incomplete observations, JASA
-/// 53:457-481, with entries that may be late. Its interval is that of Rothman (1978), Estimation of confidence limits for the cumulative
-/// probability of survival in life table analysis, J. Chronic Dis. 31:557-560. It is Wilson's interval of the survival S as a share of the
-/// effective number n* = (1 - S) / (S · Σ d / (n (n - d))). The sum Σ is Greenwood's (1926).
+/// 53:457-481, with delayed entries (members who are at risk again after an unobserved month). Its interval is that of Rothman (1978),
+/// Estimation of confidence limits for the cumulative probability of survival in life table analysis, J. Chronic Dis. 31:557-560. It is
+/// Wilson's interval of the survival S as a share of the effective number n* = (1 - S) / (S · Σ d / (n (n - d))). The sum Σ is Greenwood's
+/// (1926).
 ///
 /// As long as nobody departed, n* is the least number at risk so far. Once everybody departed, n* is that of the row before; in the first
 /// row it is the number at risk.

@@ -6,8 +6,8 @@ pub(super) const Z_95: f64 = 1.959_963_984_540_054;
 /// P(|Z| ≥ |z|) of a standard normal Z, as erfc(|z| / √2): Abramowitz and Stegun, Handbook of Mathematical Functions,
 /// 26.2.29. With z = √χ² it is also the tail of chi-square with one degree of freedom.
 ///
-/// The erfc of `libm` (a port of FreeBSD's msun) is within 1e-15 as far as f64 reaches. The erfc of `statrs` is off by 1e-10 near 0.5.
-/// Beyond |z| of about 38 the result is 0.
+/// The erfc of `libm` (a port of FreeBSD's msun) is within 1e-15 over the whole range of f64. The erfc of `statrs` is off by 1e-10 near
+/// 0.5, so it is not used. Beyond |z| of about 38 the result is 0.
 pub(super) fn two_sided(z: f64) -> f64 {
     libm::erfc(z.abs() * FRAC_1_SQRT_2)
 }

@@ -20,8 +20,8 @@ pub struct MannWhitney {
     /// The probability that a member's value is larger than another contact's, minus the probability that it is smaller. It is from -1 to
     /// 1, and positive when the values of members are larger.
     pub cliffs_delta: f64,
-    /// The 95 % interval of delta, within -1..=1. `None` if one of the two samples has a single value. Also `None` if no value lies between
-    /// two values of the other sample: then the effect of chance cannot be estimated.
+    /// The 95 % interval of delta, within -1..=1. `None` if one of the groups has a single contact. Also `None` if all values are equal, or
+    /// if all values of one group are larger than all values of the other: then the effect of chance cannot be estimated.
     pub delta_interval: Option<Interval>,
 }
 
@@ -89,7 +89,7 @@ fn placements(rows: &[(u128, u128)]) -> Option<(f64, f64)> {
     let first = rows.iter().map(|(first, _)| first).sum::<u128>() as f64;
     let mean = placed.iter().map(|(count, placement)| count * placement).sum::<f64>() / first;
     let squares: f64 = placed.iter().map(|(count, placement)| count * (placement - mean).powi(2)).sum();
-    // Rounding may make the last digits of equal placements differ.
+    // Rounding may make the last digits of equal placements differ, so a variance under 1e-24 counts as 0.
     let variance = squares / (first - 1.0);
     (first >= 2.0).then_some((first, if variance < 1e-24 { 0.0 } else { variance / first }))
 }
@@ -121,15 +121,16 @@ mod tests {
         assert_eq!(test.u_members, 4.0);
         assert_close(test.cliffs_delta, 1.0 / 3.0, "delta");
         assert_close(test.p_value, two_sided(0.322_748_612_183_951), "p");
-        // The others' side: U = 2, delta = -1/3, the same p.
+        // With the two groups exchanged: U = 2, delta = -1/3, the same p.
         let mirrored = mann_whitney(&tallies(&[(1.0, 1, 0), (2.0, 0, 1), (3.0, 1, 2)])).unwrap();
         assert_eq!((mirrored.u_members, mirrored.cliffs_delta, mirrored.p_value), (2.0, -test.cliffs_delta, test.p_value));
     }
 
     #[test]
     fn an_interval_by_hand() {
-        // Members 1 and 3, others 2 and 4: placements of members 0 and 1/2, of others 1/2 and 1. Both have the mean's variance
-        // (1/8) / 2, together 1/8, and (1/8)² / (2 (1/16)²) = 2 degrees, t = 4.302652729911275. Twice t √(1/8) is over 1/2.
+        // Members 1 and 3, others 2 and 4: the placements of members are 0 and 1/2, those of others 1/2 and 1. In each group, the variance
+        // of the mean is (1/8) / 2, together 1/8. The degrees are (1/8)² / (2 (1/16)²) = 2, and t = 4.302652729911275. The reach 2 t √(1/8)
+        // is over 3/2, so the interval is cut at -1 and at 1.
         let four = [(1.0, 1, 0), (2.0, 0, 1), (3.0, 1, 0), (4.0, 0, 1)];
         let test = mann_whitney(&tallies(&four)).unwrap();
         assert_eq!((test.cliffs_delta, test.delta_interval), (-0.5, Some(Interval { low: -1.0, high: 1.0 })));

@@ -4,7 +4,7 @@ use super::intervals::{Interval, wilson};
 use super::life_table::PersonMonths;
 use super::normal::two_sided;
 
-/// A cell of one cohort's retention triangle: the contacts that entered in a month, this many months later. There is a cell for each
+/// A cell of one cohort's retention triangle: the contacts that entered in `entry_month`, `age_months` later. There is a cell for each
 /// observed month from the entry on. Months are numbered without gaps: an unobserved month has a number too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionCell {
@@ -19,7 +19,7 @@ pub struct RetentionCell {
     pub retained_unbroken: u64,
 }
 
-/// The number of contacts that are members at this age. Only contacts with a known entry count, and only entry months with a cell at this
+/// How many contacts are members at an age. Contacts with a censored entry are left out, and so are entry months without a cell at this
 /// age.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetentionCurvePoint {
@@ -55,7 +55,7 @@ pub struct LogRank {
     pub p_value: f64,
 }
 
-/// Recent entries are those in this number of observed months before the current month.
+/// The number of observed months before the current month whose entries are recent.
 const RECENT_MONTHS: usize = 3;
 const DEPARTURES_MIN: u64 = 10;
 /// The half-width of the interval in standard errors, as in the source of the interval.
@@ -90,8 +90,9 @@ pub fn person_months(cells: &[RetentionCell], months: &[i64]) -> Vec<PersonMonth
 
 /// The log-rank test of Mantel (1966), Evaluation of survival data and two new rank order statistics, Cancer Chemother. Rep. 50:163-170,
 /// over the person-months of the life table. It compares entries in the last three observed months before `now` with earlier entries. The
-/// variance is hypergeometric. The hazard ratio is O / E of the recent entries divided by O / E of the earlier ones. The variance of its
-/// logarithm is the sum of both 1 / E: Peto et al. (1977), Design and analysis of randomized clinical trials, Br. J. Cancer 35:1-39.
+/// variance is hypergeometric. With O observed and E expected departures, the hazard ratio is O / E of the recent entries divided by O / E
+/// of the earlier ones. The variance of its logarithm is the sum of 1 / E of the recent and 1 / E of the earlier entries: Peto et al.
+/// (1977), Design and analysis of randomized clinical trials, Br. J. Cancer 35:1-39.
 pub fn retention_change(cells: &[RetentionCell], months: &[i64], now: i64) -> RetentionChange {
     let months: BTreeSet<i64> = months.iter().copied().collect();
     let recent_months: BTreeSet<i64> = months.range(..now).rev().take(RECENT_MONTHS).copied().collect();
@@ -121,7 +122,7 @@ pub fn retention_change(cells: &[RetentionCell], months: &[i64], now: i64) -> Re
         let hazard_ratio = recent_departed as f64 / recent_expected / (earlier_departed as f64 / earlier_expected);
         let reach = (REACH * (1.0 / recent_expected + 1.0 / earlier_expected).sqrt()).exp();
         let interval = Interval { low: hazard_ratio / reach, high: (hazard_ratio * reach).min(f64::MAX) };
-        // Without variance, there is no age at which both parts can be compared.
+        // If the variance is 0, recent and earlier entries can be compared at no age.
         let p_value = if variance > 0.0 { two_sided(difference / variance.sqrt()) } else { 1.0 };
         LogRank { hazard_ratio, interval, p_value }
     });
@@ -143,7 +144,7 @@ fn entrants<'a>(cells: impl Iterator<Item = &'a RetentionCell>) -> u64 {
     cells.filter(|cell| cell.age_months == 0).map(|cell| cell.entrants).fold(0, u64::saturating_add)
 }
 
-/// The person-months by duration k. There are none for a duration whose last two months were not observed for any entry month.
+/// The person-months by duration k. There are none for a k if no entry month has cells at both k - 1 and k months.
 fn by_duration<'a>(cells: impl Iterator<Item = &'a RetentionCell>, months: &BTreeSet<i64>) -> BTreeMap<i64, PersonMonths> {
     let unbroken: BTreeMap<(i64, i64), u64> = cells.map(|cell| ((cell.entry_month, cell.age_months), cell.retained_unbroken)).collect();
     let is_observed = |entry: i64, age: i64| entry.checked_add(age).is_some_and(|month| months.contains(&month));

@@ -77,9 +77,9 @@ fn ratio(above: f64, below: f64, variance: f64) -> Option<Ratio> {
     ratio.is_finite().then(|| Ratio { ratio, log_error: (ratio > 0.0 && variance.is_finite()).then(|| variance.max(0.0).sqrt()) })
 }
 
-/// The p-value for the hypothesis that the groups are alike in each stratum. It is that of the χ² test of Cochran (1954), Some methods for
-/// strengthening the common χ² tests, Biometrics 10:417-451, and Mantel and Haenszel (1959), without correction. If a cell, summed over
-/// the strata, is expected to be under 5, it is that of the exact conditional test.
+/// The p-value for the hypothesis that the groups are alike in each stratum. It comes from the χ² test of Cochran (1954), Some methods for
+/// strengthening the common χ² tests, Biometrics 10:417-451, and Mantel and Haenszel (1959), without continuity correction. If the expected
+/// count of a cell, summed over the strata, is under 5, the p-value comes from the exact conditional test.
 ///
 /// The p-value is 1 when no stratum is informative. None when a group is empty.
 pub fn association(strata: &[TwoByTwo]) -> Option<f64> {
@@ -115,7 +115,7 @@ struct Pooled {
 }
 
 impl Pooled {
-    /// None when a group is empty or its size overflows.
+    /// None when a group is empty, and when the total exceeds u64.
     fn of(strata: &[TwoByTwo]) -> Option<Pooled> {
         let sum = |cell: fn(&TwoByTwo) -> u64| strata.iter().map(|table| u128::from(cell(table))).sum::<u128>();
         let [a, b, c, d] = [
@@ -129,8 +129,8 @@ impl Pooled {
     }
 }
 
-/// The cells of the strata that are not empty. A half is added to each if all contacts have the value, or none. None when a group is
-/// empty.
+/// The cells of the strata. If all contacts have the value, or none has it, a half is added to each cell of each stratum. Otherwise empty
+/// strata are left out. None when a group is empty.
 fn cells(strata: &[TwoByTwo]) -> Option<impl Iterator<Item = [f64; 4]>> {
     let pooled = Pooled::of(strata)?;
     let shift = if pooled.with == 0 || pooled.without == 0 { 0.5 } else { 0.0 };
@@ -168,16 +168,17 @@ mod tests {
 
     #[test]
     fn one_stratum_by_hand() {
-        // Risk ratio: (6 / 8) / (1 / 4) = 3, with e^(z √(1/6 - 1/8 + 1/1 - 1/4)). Odds ratio: (6 · 3) / (2 · 1) = 9, with e^(z √(1/6 + 1/2
-        // + 1/1 + 1/3)).
+        // Risk ratio: (6 / 8) / (1 / 4) = 3, and its interval reaches by the factor e^(z √(1/6 - 1/8 + 1/1 - 1/4)).
+        // Odds ratio: (6 · 3) / (2 · 1) = 9, and its interval reaches by the factor e^(z √(1/6 + 1/2 + 1/1 + 1/3)).
         let reach = (Z_95 * (19.0_f64 / 24.0).sqrt()).exp();
         assert_ends(risk_ratio(&[table([6, 2, 1, 3])]), [3.0, 3.0 / reach, 3.0 * reach], "Katz");
         let reach = (Z_95 * 2.0_f64.sqrt()).exp();
         assert_ends(odds_ratio(&[table([6, 2, 1, 3])]), [9.0, 9.0 / reach, 9.0 * reach], "Woolf");
         // χ² = 19 / 20 · 7.2, where each cell is expected to be 5.
         assert_close(association(&[table([8, 2, 2, 8])]).unwrap(), two_sided(6.84_f64.sqrt()), "Cochran");
-        // With one contact fewer, 9 · 9 / 19 = 4.3 is expected, so the test is exact. Of 92378 tables, C(10,k) C(9,9-k) have k members
-        // with the value: k = 7 and more 4320 + 405 + 10, k = 2 and fewer 1620 + 90 + 1.
+        // With one contact fewer, a cell is expected to be 9 · 9 / 19 = 4.3, so the test is exact. Of 92378 tables, C(10,k) C(9,9-k) have k
+        // members with the value. At most as probable as the observed k = 7 are k = 7, 8, 9 with 4320 + 405 + 10 tables, and k = 2, 1, 0
+        // with 1620 + 90 + 1.
         assert_close(association(&[table([7, 3, 2, 7])]).unwrap(), 6446.0 / 92378.0, "Fisher");
     }
 
@@ -189,14 +190,15 @@ mod tests {
         assert_close(risk_ratio(&strata).unwrap().ratio, members / others, "shares");
         let (agree, differ) = (4.0 * 90.0 / 110.0 + 6.0 * 8.0 / 30.0, 6.0 * 10.0 / 110.0 + 14.0 * 2.0 / 30.0);
         assert_close(odds_ratio(&strata).unwrap().ratio, agree / differ, "odds");
-        // The ways to each number of members with the value are (1 + 4x + x²) and (1 + x), together 1 + 5x + 5x² + x³. 3 is as rare as 0.
+        // The numbers of ways are the coefficients of (1 + 4x + x²) and (1 + x), where the exponent is the number of members with the
+        // value. Their product is 1 + 5x + 5x² + x³. The observed number 3 is as rare as 0.
         assert_close(association(&[table([2, 0, 0, 2]), table([1, 0, 0, 1])]).unwrap(), 2.0 / 12.0, "convolved");
         assert_eq!(association(&[table([1, 1, 1, 1]), table([1, 0, 0, 1])]), Some(1.0));
     }
 
     #[test]
     fn a_value_of_one_role_is_no_difference() {
-        // Most members are leads, and leads have the value more often. Without strata, the value would look 4.6 times as common among
+        // Most members are leads, and leads have the value more often. Without strata, the value would look 3.4 times as common among
         // members.
         let strata = [table([1, 9, 10, 90]), table([45, 45, 5, 5])];
         assert_close(risk_ratio(&strata).unwrap().ratio, 1.0, "lift");

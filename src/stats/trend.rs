@@ -10,7 +10,7 @@ pub fn theil_sen(points: &[(f64, f64)]) -> Option<f64> {
     let mut slopes = Vec::new();
     for (i, (x1, y1)) in points.iter().enumerate() {
         for (x2, y2) in points.iter().skip(i + 1) {
-            // Halves, because the difference of two finite values may be infinite.
+            // Both differences are halved, which leaves the slope the same: the difference of two finite values may be infinite.
             let (run, rise) = (x2 / 2.0 - x1 / 2.0, y2 / 2.0 - y1 / 2.0);
             if run != 0.0 {
                 slopes.push((rise / run).clamp(f64::MIN, f64::MAX));
@@ -20,12 +20,12 @@ pub fn theil_sen(points: &[(f64, f64)]) -> Option<f64> {
     median(&slopes)
 }
 
-/// Fifty years of monthly changes. The time that the test takes grows with the third power of their number.
+/// The maximum number of changes: fifty years of monthly changes. The time of the test grows with the third power of the number of changes.
 const MOST_CHANGES: usize = 600;
 
 /// The signed-rank test of Wilcoxon (1945), Individual comparisons by ranking methods, Biometrics 1:80-83: whether changes are symmetric
-/// about zero. It is exact, because it counts all signs. Ties get mid-ranks (Pratt and Gibbons 1981, Concepts of nonparametric theory,
-/// 3.7). Zeros are dropped. The p-value is two-sided: twice the smaller tail, and at most 1.
+/// about zero. It is exact, because it counts all combinations of signs. Ties get mid-ranks (Pratt and Gibbons 1981, Concepts of
+/// nonparametric theory, 3.7). Zeros are dropped. The p-value is two-sided: twice the smaller tail, and at most 1.
 ///
 /// The p-value is 1 when all changes are zero. None without changes, or with more than 600 that are not zero.
 pub fn signed_rank(changes: &[f64]) -> Option<f64> {
@@ -77,7 +77,8 @@ pub fn mann_kendall(values: &[f64]) -> Option<f64> {
     Some(two_sided(score.unsigned_abs().saturating_sub(1) as f64 / variance.sqrt()))
 }
 
-/// 18 times the variance of the score of `count` values without ties, or what `count` tied values take off it.
+/// 18 times the variance of the score of `count` values without ties. It is also what `count` tied values subtract from 18 times the
+/// variance of all values.
 fn eighteen_variances(count: usize) -> u128 {
     let n = count as u128;
     n * n.saturating_sub(1) * (2 * n + 5)
@@ -90,8 +91,8 @@ mod tests {
 
     #[test]
     fn slopes_by_hand() {
-        // The slopes of (0, 0), (1, 1), (2, 4) are 1, 2 and 3. A second point at x = 2 adds the slopes 5 and 10. It has none to the point
-        // at the same x.
+        // The slopes of (0, 0), (1, 1), (2, 4) are 1, 2 and 3. A second point at x = 2, (2, 10), adds the slopes 5 and 9. Two points at the
+        // same x have no slope.
         assert_eq!(theil_sen(&[(0.0, 0.0), (1.0, 1.0), (2.0, 4.0)]), Some(2.0));
         assert_eq!(theil_sen(&[(0.0, 0.0), (1.0, 1.0), (2.0, 4.0), (2.0, 10.0)]), Some(3.0));
         assert_eq!(theil_sen(&[(5.0, 1.0), (3.0, 5.0)]), Some(-2.0));
@@ -109,11 +110,12 @@ mod tests {
 
     #[test]
     fn signs_by_hand() {
-        // The ranks are 1, 2 and 3, and all signs are positive. This is one of 8 patterns, counted twice.
+        // The ranks are 1, 2 and 3, and all signs are positive. This is one of 8 patterns of signs, and p is twice 1/8.
         assert_eq!(signed_rank(&[1.0, 2.0, 3.0]), Some(0.25));
-        // The sum of the positive ranks of -1, 2, 3, 4 is 9 of 10. The sums 10 and 9 have one pattern each of 16.
+        // The positive ranks of -1, 2, 3, 4 have the sum 9. The sums 9 and 10 have one pattern each of the 16 patterns of signs, and p is
+        // twice 2/16.
         assert_eq!(signed_rank(&[2.0, -1.0, 4.0, 3.0]), Some(0.25));
-        // The ranks are 1.5, 1.5 and 3, and the positive sum is 4.5 of 6. Three of 8 patterns have 4.5 or more: 6, 4.5 and 4.5.
+        // The ranks are 1.5, 1.5 and 3, and the positive ranks have the sum 4.5. Three of 8 patterns have this sum or more: 6, 4.5 and 4.5.
         assert_eq!(signed_rank(&[1.0, -1.0, 0.0, 5.0]), Some(0.75));
         // If all seven changes are positive, p is 2 / 128. No other signs give a smaller p.
         assert_eq!(signed_rank(&[1.0; 7]), Some(0.015625));

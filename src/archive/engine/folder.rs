@@ -1,5 +1,5 @@
-//! The folder of a month in which an engine outside of this process writes: `.engine/run_month=2026-10/<query>/<attempt>/….parquet`. What
-//! is published of it is copied to the month's folder first.
+//! The folder of a month in which an engine outside of this process writes: `.engine/run_month=2026-10/<query>/<attempt>/….parquet`. Files
+//! that are published are first copied to the month's folder.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -13,17 +13,17 @@ use crate::publish::{PublishError, Staging};
 use crate::store::{ENGINE, SCRIPT, Store, WrittenFile};
 use crate::table::{Table, TableError, in_order, scan, write_parquet};
 
-/// The first read of a file's end. Most files say how many rows they have in fewer bytes.
+/// How many bytes are read first from the end of a file. In most Parquet files, the metadata with the number of rows is smaller.
 const TAIL: u64 = 64 << 10;
-/// How a Parquet file ends: the size of its description, and these bytes.
+/// The last bytes of a Parquet file. The size of its metadata is in the four bytes before them.
 const MAGIC: &[u8; 4] = b"PAR1";
 
-/// What an engine reads and writes of a month. It is empty before the first query.
+/// The folder with the files that an engine reads and writes for one month.
 #[derive(Clone, Debug)]
 pub struct EngineFolder {
     store: Arc<dyn Store>,
     folder: String,
-    /// The folder with the rows of each query that is done.
+    /// For each query that is done, the folder with its rows.
     done: Arc<Mutex<BTreeMap<String, String>>>,
     is_locked: bool,
 }
@@ -34,13 +34,14 @@ impl EngineFolder {
         EngineFolder { store: store.clone(), folder: format!("{ENGINE}/{name}"), done: Arc::default(), is_locked }
     }
 
-    /// The path for the rows of a query, in the job's place. Each attempt has a name that no other one has, nor one of an earlier
-    /// command: an attempt whose answer was lost may still be writing.
+    /// The path for the rows of a query, relative to the job's location. The name of an attempt must be new, also among the attempts of
+    /// earlier commands: an attempt whose answer was lost may still be writing into its folder.
     pub fn path(&self, query: &str, attempt: &str) -> String {
         format!("{}/{query}/{attempt}", self.folder)
     }
 
-    /// Records where the rows of a query are, once all of them are written. An engine may write no file for no rows.
+    /// Records where the rows of a query are, after all of them are written. An engine may write no file if there are no rows. Then this
+    /// function writes an empty table; without the job's lock, it returns an error.
     ///
     /// # Errors
     /// When the folder cannot be read or written.
@@ -57,7 +58,7 @@ impl EngineFolder {
         Ok(())
     }
 
-    /// Keeps the folder until a person has run a script there. `from` is what the script was made from.
+    /// Marks the folder, so that no command removes it before a person has run its script. `from` is what the script was made from.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -65,7 +66,7 @@ impl EngineFolder {
         Ok(self.store.write(&format!("{}/{SCRIPT}", self.folder), from)?)
     }
 
-    /// What the script of this month was made from; `None` if there is none.
+    /// What the script of this month was made from; `None` if there is no script.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -73,10 +74,10 @@ impl EngineFolder {
         Ok(self.store.read(&format!("{}/{SCRIPT}", self.folder))?)
     }
 
-    /// Takes the rows that a script wrote for a query.
+    /// Records where the rows are that a script wrote for a query.
     ///
     /// # Errors
-    /// When there are none: the script has not run to its end.
+    /// When the script wrote no file for the query: it has not run to its end.
     pub fn take_from_script(&self, query: &str) -> Result<(), EngineError> {
         let path = self.path(query, ATTEMPT);
         if self.store.written_below(&path)?.is_empty() {
@@ -86,7 +87,7 @@ impl EngineFolder {
         Ok(())
     }
 
-    /// Writes a small table for the engine. Returns the path of its file in the job's place.
+    /// Writes a small table for the engine. Returns the path of its file, relative to the job's location.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -171,7 +172,7 @@ impl EngineFolder {
         Ok(())
     }
 
-    /// The number of rows of a file, as its end says.
+    /// The number of rows of a file, from the metadata at its end.
     fn rows_of(&self, query: &str, file: &WrittenFile) -> Result<u64, EngineError> {
         let unsound = || EngineError::Unsound { query: query.to_string(), problem: format!("`{}` is no Parquet file", file.path) };
         let mut end = self.store.tail(file, TAIL)?;
@@ -187,7 +188,7 @@ impl EngineFolder {
         ParquetReader::new(Cursor::new(end)).num_rows().map(|rows| rows as u64).map_err(|_| unsound())
     }
 
-    /// Removes all files. Attempts whose answers were lost may still write some; the next command removes them.
+    /// Removes all files. Attempts whose answers were lost may still write files; the next command removes these files.
     ///
     /// # Errors
     /// When a file cannot be removed.

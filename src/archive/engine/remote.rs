@@ -1,5 +1,5 @@
-//! Engines outside of this process. They read the files of the archive and write the results of queries beside them, so that no row of a
-//! large table passes through this program.
+//! Engines outside of this process. They read the files of the archive and write the results of queries into the same folder or bucket, so
+//! that no row of a large table passes through this program.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::table::{Kind, Table, TableError};
 #[derive(Debug)]
 pub struct Work {
     pub views: Vec<View>,
-    /// The queries, each after those whose results it reads.
+    /// The queries in order: each query comes after the queries whose results it reads.
     pub queries: Vec<Query>,
 }
 
@@ -21,7 +21,7 @@ pub struct Work {
 pub struct View {
     pub name: String,
     pub table: &'static Table,
-    /// Paths in the job's place. There is at least one. A column that a file lacks is null.
+    /// The paths of at least one file, relative to the job's location. A column that a file lacks is null.
     pub files: Vec<String>,
 }
 
@@ -37,11 +37,11 @@ pub struct Query {
 /// How the rows of a query are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// They are not: the query is part of the queries that read it.
+    /// The rows are not kept: each query that reads them runs this query as a part of itself.
     View,
     /// In files, in any order.
     Files,
-    /// In files that are published as they are: each is in the order of the table's key.
+    /// In files that are published unchanged: the rows of each file are sorted by the table's key.
     SortedFiles,
 }
 
@@ -78,19 +78,20 @@ pub fn declared(table: &Table) -> String {
 
 /// An engine outside of this process. Its methods block.
 pub trait RemoteEngine: fmt::Debug + Send + Sync {
-    /// Runs the queries, and gives the folder the files with their rows. `watch` sees the name and the time of each query.
+    /// Runs the queries, and records in `folder` where their rows are. Calls `watch` with the name and the duration of each query.
     ///
     /// # Errors
     /// When the engine cannot be reached for too long, or refuses a query.
     fn run(&self, work: &Work, folder: &EngineFolder, watch: &(dyn Fn(&str, Duration) + Sync)) -> Result<(), EngineError>;
 
-    /// Tries whether the engine reads what this program writes into this folder, and the other way round. Returns what the engine says of itself.
+    /// Tests whether the engine can read what this program writes into this folder, and whether this program can read what the engine
+    /// writes. Returns the engine's description of itself.
     ///
     /// # Errors
     /// As [`RemoteEngine::run`].
     fn check(&self, folder: &EngineFolder) -> Result<String, EngineError>;
 
-    /// Stops what runs there.
+    /// Stops the queries that run on the engine.
     fn interrupt(&self);
 }
 

@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use super::{EngineFolder, Kept, View, Work, declared};
 
-/// The name of the only attempt of a query that a person runs.
+/// If a person runs a query, it has only one attempt, with this name.
 pub(super) const ATTEMPT: &str = "script";
 
 impl Work {
-    /// A script for `spark-sql`. `place` is the path of the job's place as the cluster spells it.
+    /// A script for `spark-sql`. `place` is the path of the job's location as the cluster spells it.
     pub fn script(&self, folder: &EngineFolder, place: &str) -> String {
         let place = place.trim_end_matches('/');
         let mut script = "SET spark.sql.variable.substitute=false;\nSET spark.sql.session.timeZone=UTC;\nSET spark.sql.parquet.outputTimestampType=TIMESTAMP_MICROS;\n".to_string();
@@ -44,7 +44,7 @@ impl Work {
     }
 }
 
-/// Files as one path: those of one folder in braces, as Hadoop reads them.
+/// Joins files to one path, as Hadoop reads it, with alternatives in braces: `folder/{a,b}`, or `{folder/a,other/b}` if the folders differ.
 fn in_one_path(files: &[String], place: &str) -> String {
     let paths: Vec<(&str, &str)> = files.iter().filter_map(|file| file.rsplit_once('/')).collect();
     match (files, paths.first()) {
@@ -60,7 +60,7 @@ fn in_one_path(files: &[String], place: &str) -> String {
     }
 }
 
-/// A text in single quotes, in which Spark reads a backslash as an escape.
+/// Escapes a text for single quotes, in which Spark reads a backslash as an escape.
 fn quoted(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\'', "\\'")
 }

@@ -1,4 +1,4 @@
-//! Copies the months of a job to another place, with the bytes of their manifests.
+//! Copies the months of a job to another location. Manifests are copied byte for byte.
 
 use serde_json::Value;
 
@@ -10,15 +10,15 @@ use domain::{Basis, Month};
 /// What became of a month of one section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Copied {
-    /// It was there already, and is undamaged on both sides.
+    /// The target has it already, and it is undamaged in the source and in the target.
     Same,
-    /// It was not there.
+    /// The target did not have it.
     New { bytes: u64 },
-    /// It replaced another one: why. `forgets`: the other one had people who were removed here.
+    /// It replaced the target's month, for the reason `why`. `forgets`: more people were removed from it than from the replaced month.
     Replaced { bytes: u64, why: String, forgets: bool },
-    /// What is there is kept: why.
+    /// It was not copied, and the target stays unchanged: the reason.
     Kept(String),
-    /// It was not copied, because it is damaged here, or what was written there is: the problem.
+    /// It is damaged in the source, or the copy in the target is damaged: the problem.
     Damaged(String),
 }
 
@@ -30,10 +30,10 @@ impl Copied {
 }
 
 impl Archive {
-    /// Copies a month of a section. Every file is compared with its hash on both sides. The caller must have the locks of both.
+    /// Copies a month of a section. Every file is compared with its hash on both sides. The caller must have the locks of both archives.
     ///
     /// # Errors
-    /// If one of the places cannot be read or written.
+    /// If one of the archives cannot be read or written.
     pub fn copy_month(&self, section: Section, month: Month, to: &Archive) -> Result<Copied, ArchiveError> {
         let folder = month_path(section, month);
         let source = match Opened::of(self, &folder) {
@@ -69,14 +69,14 @@ impl Archive {
             let reason = "an engine wrote it, and this bucket gives checksums that no other place can compare; it is built there anew";
             return Ok(Copied::Kept(reason.to_string()));
         }
-        // A copy on this machine must not hide that the original is damaged.
+        // A cached copy on this machine must not hide that the original is damaged.
         let paths = match source.listed.verify_in_place().and_then(|()| source.listed.verified(|_| true)) {
             Ok(paths) => paths,
             Err(damage) => return damaged(damage, Copied::Damaged),
         };
         let staging = Staging::new(&to.store.staging(), &format!("copy-{}-{month}", section.name()))?;
         for (file, path) in source.files.iter().zip(paths) {
-            // Not a link: damage to one of the two would be damage to both.
+            // The bytes are copied, not linked: with a link, damage to one of the two files would be damage to both.
             let place = staging.place(&file.path)?;
             publish::copy_bytes(&path, &place)?;
             staging.list(&file.path, file.rows)?;
@@ -93,7 +93,7 @@ impl Archive {
     /// Copies the page of the months and the files of `applied/` that belong to no month.
     ///
     /// # Errors
-    /// If one of the places cannot be read or written.
+    /// If one of the archives cannot be read or written.
     pub fn copy_files(&self, applied_names: &[&str], to: &Archive) -> Result<(), PublishError> {
         let names = applied_names.iter().map(|name| applied(name)).chain([INDEX.to_string()]);
         for path in names {
@@ -107,7 +107,7 @@ impl Archive {
     }
 }
 
-/// Damage is a result; that nothing is known is an error.
+/// Damage is a result of the copy. If a month could not be read, nothing is known about it, so this is an error.
 fn damaged(damage: Damage, copied: impl FnOnce(String) -> Copied) -> Result<Copied, ArchiveError> {
     if damage.is_unreachable() { Err(damage.into()) } else { Ok(copied(damage.problem)) }
 }
@@ -138,12 +138,12 @@ impl From<Damage> for ArchiveError {
     }
 }
 
-/// What of a manifest decides which of two is newer.
+/// A manifest. Its fields decide which of two copies of a month is newer.
 #[derive(Debug)]
 struct Age<'a>(&'a Value);
 
 impl Age<'_> {
-    /// Why another month of the same name must not be replaced by this one.
+    /// Why this month must not replace `other`, another copy of the same month; `None` if it may.
     fn reason_to_keep(&self, section: Section, other: &Age<'_>) -> Option<String> {
         if other.number("/format") > self.number("/format") {
             return Some("it is of a newer format".to_string());
@@ -154,13 +154,14 @@ impl Age<'_> {
                 let [this, that] = [self, other].map(Age::last_applied);
                 (that > this).then(|| format!("tags were applied later there, at {that}"))
             }
-            // They are derived: they follow their snapshots.
+            // History and reports are derived from snapshots, so a copy may always replace them.
             Section::History | Section::Reports => None,
         }
     }
 
-    /// A snapshot of a lower basis never replaces one of a higher basis, nor an incomplete one a complete one, nor an earlier observation a
-    /// later one, nor one from which fewer people were removed.
+    /// Compares basis, completeness, time of observation and number of removed people, in this order. The first difference decides. A
+    /// snapshot must not replace a snapshot with a higher basis, a complete snapshot if it is incomplete itself, a later observation, or a
+    /// snapshot from which more people were removed.
     fn snapshot_to_keep(&self, other: &Age<'_>) -> Option<String> {
         let [this, that] = [self, other].map(|age| Basis::parse(&age.text("/basis")));
         if that != this {

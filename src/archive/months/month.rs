@@ -67,8 +67,8 @@ impl Archive {
     /// The month's snapshot; `None` if there is none.
     ///
     /// # Errors
-    /// If the snapshot cannot be used, or if this program did not publish it. The second is shown by the history: it was built from
-    /// another snapshot, and this snapshot does not say that it replaced that one.
+    /// If the snapshot cannot be used, or if this program did not publish it. This program did not publish it if the history was built from
+    /// another snapshot and `replaces` in the manifest does not name that other snapshot.
     pub fn snapshot(&self, month: Month) -> Result<Option<Snapshot>, SnapshotError> {
         let Some(snapshot) = self.open_snapshot(month)? else { return Ok(None) };
         match self.recorded_snapshot(month) {
@@ -127,7 +127,8 @@ impl Archive {
             Ok(Some(snapshot)) => snapshot.verify_in_place().map_err(SnapshotError::from),
             Err(error) => Err(error),
         };
-        // A newer format is not damage, another version of the program can read the snapshot; nor is a store that does not answer.
+        // A newer format is no damage, because a newer version of the program can read the snapshot. A store that does not answer is no
+        // damage either. In both cases nothing is removed.
         if let Err(error) = &opened
             && !error.is_damage()
         {

@@ -27,8 +27,8 @@ pub(super) fn write_manifest(folder: &Path, value: &impl Serialize) -> Result<St
     Ok(sha256(sealed.as_bytes()))
 }
 
-/// The SHA-256 of a manifest, and whether it has a checksum; `None` if it differs from its checksum. Manifests of older versions of
-/// the program have none.
+/// The SHA-256 of a manifest, and whether it has a checksum; `None` if it differs from its checksum. Manifests of older versions of the
+/// program have no checksum.
 pub(crate) fn checked_hash(bytes: &[u8]) -> Option<(String, bool)> {
     let checked = checksum_of(bytes);
     match checked {

@@ -18,7 +18,8 @@ use super::{MANIFEST, PublishError, STAGED, create_folder, entry_names, folder_n
 /// The prefix of the names of folders that were moved aside. The original path follows, relative to the parent of the work
 /// folder, with [`SEPARATOR`] instead of `/`.
 const ASIDE: &str = "aside-";
-/// No name of a published folder or of a stream's folder contains it.
+/// No name of a published folder contains it. A folder whose path contains it, for example the folder of a partition, cannot be moved
+/// aside.
 const SEPARATOR: &str = "@";
 
 /// Exchanges two paths in one step.
@@ -75,7 +76,7 @@ fn put(staged: &Path, target: &Path, exchange: Exchange) -> Result<(), PublishEr
 fn in_two_steps(staged: &Path, target: &Path) -> Result<PathBuf, PublishError> {
     let aside = move_aside(parent(staged), target)?;
     if let Err(error) = rename(staged, target) {
-        // If this fails too, `recover` moves it back when the next command writes.
+        // If this move fails too, `recover` moves the old folder back when the next command writes.
         let _ = fs::rename(&aside, target);
         return Err(error);
     }

@@ -1,6 +1,6 @@
-//! Answers to a question about contacts, each of which is asked once. Answers are kept in chunks, like the rows of streams, so that a
-//! later run asks only for missing answers. Chunks do not depend on one another: if one chunk cannot be read, only its contacts are asked
-//! again.
+//! Stores the answers to one question about contacts, for example: which tags does the contact have? The API is asked once for each
+//! contact. Answers are stored in chunks, like the rows of streams, so that a later run asks only for missing answers. Chunks do not depend
+//! on one another: if one chunk cannot be read, only the contacts of that chunk are asked for again.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ use domain::{Choice, Fate, IdSet, Subscription};
 /// A chunk is written when this many answers are in memory. So an interruption loses no more answers than this.
 const CHUNK_CONTACTS: usize = 500;
 
-/// One thing in the answer about a contact, such as one of its tags. A contact without any has one row of nulls.
+/// One item of the answer about a contact, for example one of the contact's tags. If an answer has no items, the contact has one row of
+/// nulls.
 pub trait Answer: Sized + Send + 'static {
     /// The one table of a chunk. Its first column is `contact_id`.
     const TABLES: &'static Bundle;
@@ -133,7 +134,7 @@ impl Answer for Subscription {
     }
 }
 
-/// The own choices of each contact that was asked for, by its ID: the subscription's ID, and the text of the choice.
+/// For the ID of each contact that was asked for: the contact's own choices, each as the subscription's ID and the text of the choice.
 pub(super) type ChoicesByContact = HashMap<String, Vec<(CompactString, &'static str)>>;
 
 /// The own choices in all chunks of a folder.

@@ -1,5 +1,6 @@
-//! Assembles the tables of a snapshot from spooled streams. Chunks are read one by one, so memory holds one part and never a whole
-//! table. They are read in the order of the plan, so the same streams give the same bytes in whatever order their pages came.
+//! Assembles the tables of a snapshot from spooled streams. Chunks of contacts are read one by one, so memory has one part of the contacts
+//! and never the whole table. All chunks are read in the order of the plan, so the same streams give the same bytes, in whatever order the
+//! pages came.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -69,9 +70,9 @@ pub struct Assembly {
     pub conversations: Option<SpooledStream>,
     /// `None` if the contacts' choices about subscriptions are not observed.
     pub subscriptions: Option<ObservedSubscriptions>,
-    /// The folder with the answers about contacts that no list had; `None` if none were asked for.
+    /// The folder with the answers about members of the last month that no stream has; `None` if the API was not asked about them.
     pub fates: Option<PathBuf>,
-    /// The month whose conversations are taken.
+    /// The month. Only conversations that were created in it are written.
     pub span: MonthSpan,
 }
 
@@ -88,8 +89,8 @@ pub struct Written {
     pub undated: Vec<u64>,
     /// The number of conversations that count for another contact, because their author was merged into that contact.
     pub merged_authors: u64,
-    /// The number of contacts whose choices about subscriptions are incomplete; `None` if a stream of an earlier version of the program has
-    /// no choices, so that none were written.
+    /// The number of contacts whose choices about subscriptions are incomplete; `None` if no choices were written: they are not observed,
+    /// or a stream of an earlier version of the program lacks them.
     pub cut_subscriptions: Option<u64>,
 }
 
@@ -202,7 +203,8 @@ impl Assembly {
         Ok(counts)
     }
 
-    /// Writes what became of the contacts that no list had. Returns those that were merged, each with the contact that goes on.
+    /// Writes what became of the members of the last month that no stream has. Returns the merged contacts, each with the contact into
+    /// which it was merged.
     fn write_vanished(&self, staging: &Staging) -> Result<HashMap<String, String>, SnapshotError> {
         let Some(fates) = &self.fates else { return Ok(HashMap::new()) };
         let rows = answers::vanished(fates)?;
@@ -213,7 +215,8 @@ impl Assembly {
         Ok(merged)
     }
 
-    /// Returns how many conversations count for another contact than their author.
+    /// Writes the month's conversations. Returns how many of them count for another contact, because their author was merged into that
+    /// contact.
     fn write_conversations(&self, staging: &Staging) -> Result<u64, SnapshotError> {
         let merged_into = self.write_vanished(staging)?;
         let mut all = CONVERSATIONS.empty();
@@ -232,8 +235,9 @@ impl Assembly {
         Ok(merged)
     }
 
-    /// An author who was merged is replaced by the contact that goes on. It is known for members of the last month. Any other author who is
-    /// not in the conversation and no longer a contact was merged into the conversation's only contact.
+    /// Replaces each author who was merged by the contact into which the author was merged. `known` has that contact for members of the
+    /// last month. Any other author counts as merged into the conversation's only contact if the author is neither in the conversation nor
+    /// in any stream of contacts. Returns the number of replaced authors.
     fn replace_merged_authors(&self, conversations: &mut DataFrame, known: &HashMap<String, String>) -> Result<u64, SnapshotError> {
         let text = |name: &str| conversations.column(name).and_then(|column| column.str()).map_err(assembling);
         let merged_into = |(author, contacts): (Option<&str>, Option<&str>)| {
@@ -281,7 +285,7 @@ pub fn members_of(part: &SpooledStream) -> Result<ContactIds, SnapshotError> {
     Ok(ids.into())
 }
 
-/// The contacts of a list that no stream has.
+/// Those of `contacts` that no stream has.
 pub fn missing_in(streams: &[SpooledStream], mut contacts: BTreeSet<String>) -> Result<BTreeSet<String>, SnapshotError> {
     for chunk in streams.iter().flat_map(SpooledStream::chunks::<Contact>) {
         Contact::each(&chunk, &mut |id, _| {
@@ -301,8 +305,8 @@ struct Records {
 }
 
 impl Records {
-    /// Reads only the two small columns that decide, before any record is written. Memory has an entry for each contact and for
-    /// each row of one stream.
+    /// Reads only the two small columns that decide which record is kept (the ID and the time of the last change), before any record is
+    /// written. Memory has an entry for each contact and for each row of one stream.
     fn read(parts: &[&SpooledStream]) -> Result<Records, SnapshotError> {
         let rows = parts.iter().map(|part| part.record.rows + part.record.renewed).sum::<u64>() as usize;
         let mut newest: Vec<(ContactId, Updated, u32)> = Vec::with_capacity(rows);
@@ -315,7 +319,7 @@ impl Records {
                     position = position.saturating_add(1);
                 })?;
             }
-            // Brings the records of each contact together. They stay in the order of the streams.
+            // Brings the records of each contact together. The sort is stable: the records of one contact stay in the order of the streams.
             newest.sort_by(|(one, ..), (other, ..)| one.cmp(other));
             newest.dedup_by(|later, kept| {
                 let is_same = later.0 == kept.0;

@@ -174,7 +174,7 @@ macro_rules! columns_of_fields {
                     self.contact_id.finish().into_column(),
                     self.role.finish().into_column(),
                     $(self.$name.finish(),)*
-                    // The true value is known only when the snapshot is assembled.
+                    // The assembly of the snapshot sets `false` for contacts outside the population.
                     BooleanChunked::full("in_population".into(), true, self.rows).into_column(),
                 ])?;
                 let kept = if self.has_repeats { Some(last_of_each(&contacts, "contact_id")?) } else { None };
@@ -203,7 +203,8 @@ pub(super) struct ContactFrames {
     pub subscriptions: DataFrame,
 }
 
-/// One row for each contact and each group in its own list. Empty if these are not collected.
+/// One row for each contact and each group in its own lists, and one row without a group for each list that the API cut. Empty if own lists
+/// are not collected.
 struct TaggedColumns {
     /// For each row, the row of its contact.
     of: Vec<usize>,

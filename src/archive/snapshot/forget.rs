@@ -75,7 +75,8 @@ pub(crate) fn without_people(
 
 /// Replaces a stream of unfinished work by a stream without these people. Returns whether it contained any of them.
 ///
-/// Removes files that cannot be read, and chunks that a crash left incomplete: no later run can use them.
+/// Removes files that no later run can use: chunks that the stream's record does not count (a crash left them), Parquet files of an earlier
+/// version, and chunks of answers that cannot be read. If any other chunk cannot be read, removes the whole stream and returns true.
 pub(crate) fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &Path) -> Result<bool, SnapshotError> {
     let chunks = load_stream(stream).or_else(|| load_progress(stream).map(|progress| progress.record)).map_or(0, |record| record.chunks);
     let mut parted = BTreeMap::new();
@@ -83,8 +84,8 @@ pub(crate) fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &
     for name in publish::file_names(stream)? {
         let path = stream.join(&name);
         let is_of_answers = tables_of(&name).is_some_and(|(bundle, _)| is_of_answers(bundle));
-        // No record counts the chunks of answers, so they are never left over. An earlier version of the program wrote answers as
-        // Parquet.
+        // No record counts the chunks of answers, so none of them is left over, whatever its number. An earlier version of the program
+        // wrote answers as Parquet; no run reads those files any more.
         let is_left_over = tables_of(&name).is_some_and(|(_, index)| index >= chunks) && !is_of_answers;
         if is_left_over || name.ends_with(".parquet") {
             publish::remove_file(&path)?;
@@ -140,7 +141,7 @@ pub(crate) fn forget_in_stream(stream: &Path, people: &BTreeSet<String>, work: &
     Ok(true)
 }
 
-/// The IDs of the people in a snapshot's files of contacts whose stored e-mail address matches.
+/// The IDs of the people whose stored e-mail address matches, from a snapshot's files of contacts.
 pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> bool) -> Result<BTreeSet<String>, SnapshotError> {
     let mut found = BTreeSet::new();
     for file in files {
@@ -150,7 +151,7 @@ pub fn people_with_email(files: &[std::path::PathBuf], is_it: &dyn Fn(&str) -> b
     Ok(found)
 }
 
-/// The contacts that were merged, each with the contact that goes on.
+/// The contacts that were merged, each with the contact into which it was merged.
 pub fn merged(snapshot: &Snapshot) -> Result<Vec<(String, String)>, SnapshotError> {
     let rows = collect(snapshot.scan(&VANISHED)?)?;
     let column = |name: &str| rows.column(name).and_then(|column| column.str()).map_err(reading);
@@ -212,7 +213,7 @@ fn parted_rows(rows: &DataFrame, table: &Table, people: &BTreeSet<String>) -> Re
     Ok(Some(Parted { about, others: rewritten(others)?, named }))
 }
 
-/// Removes these people from the contacts of conversations that others opened. Returns the people who were there.
+/// Removes these people from `contact_ids` of conversations that other people opened. Returns the people whom it removed.
 fn without_names(conversations: &mut DataFrame, people: &BTreeSet<String>) -> Result<BTreeSet<String>, SnapshotError> {
     let mut named = BTreeSet::new();
     let lists = conversations.column("contact_ids").and_then(|column| column.str()).map_err(reading)?;
@@ -228,7 +229,7 @@ fn without_names(conversations: &mut DataFrame, people: &BTreeSet<String>) -> Re
     Ok(named)
 }
 
-/// Removes these people from the records that were merged into them. Returns the people who were there.
+/// Clears `merged_into` in the rows of contacts that were merged into these people. Returns the people whose IDs it removed.
 fn without_targets(vanished: &mut DataFrame, people: &BTreeSet<String>) -> Result<BTreeSet<String>, SnapshotError> {
     let targets = vanished.column("merged_into").and_then(|column| column.str()).map_err(reading)?;
     let named: BTreeSet<String> = targets.iter().flatten().filter(|id| people.contains(*id)).map(str::to_string).collect();

@@ -1,4 +1,4 @@
-//! The `manifest.json` of a snapshot. The manifest is the commit: readers ignore every file that it does not list.
+//! The `manifest.json` of a snapshot. A file belongs to the snapshot only if the manifest lists it: readers ignore all other files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,8 +44,8 @@ pub struct Manifest {
     pub contact_workspace_id: Option<String>,
     /// `everyone`, `cohorts` or a cohort key.
     pub population: String,
-    /// Set if this snapshot replaced another: the SHA-256 of the manifest from which the existing history was built. Null if there
-    /// was no history.
+    /// The SHA-256 of the snapshot manifest from which the month's history had been built when this snapshot was published. It shows that
+    /// this snapshot replaced that one. Null if there was no history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
     /// Whether the month's conversations were fetched.
@@ -53,8 +53,8 @@ pub struct Manifest {
     /// Whether the contacts' choices about subscriptions were observed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub subscriptions: bool,
-    /// The members of the last month that no list had this month. Null if they were not asked for: the API does not tell merged contacts
-    /// from deleted ones, or the month was not observed at its end.
+    /// Counts of the members of the last month that no stream had this month. Null if the API was not asked about them: it does not
+    /// distinguish merged contacts from deleted ones, or the month was not observed at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vanished: Option<Vanished>,
     /// The cohorts, sorted by `cohort_key`.
@@ -78,7 +78,7 @@ pub struct Manifest {
     pub findings: Vec<Finding>,
 }
 
-/// How many members of the last month that no list had were asked for.
+/// Of the members of the last month that no stream had this month: how many the API was asked about, and how many not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vanished {
     pub asked: u64,
@@ -108,7 +108,7 @@ pub struct CohortEntry {
     pub members: u64,
     /// The total that the API gave; null if the API gave no total.
     pub announced: Option<u64>,
-    /// When the group was created, as the list of groups said; null if it does not say, as for tags.
+    /// When the group was created, from the API's list of groups; null if that list has no creation time, as for tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
     /// When the group was last changed, as the list of groups said. For a segment, its filter may have been edited then.
@@ -184,7 +184,7 @@ impl Finding {
 }
 
 impl Manifest {
-    /// Reads the manifest in a snapshot's folder. Also returns it as it was read.
+    /// Reads the manifest in a snapshot's folder. Also returns its bytes as they were read.
     pub(super) fn read(store: &Arc<dyn Store>, folder: &str) -> Result<(Manifest, ReadManifest), SnapshotError> {
         let missing = || Damage::new(store.shown(folder), format!("its {MANIFEST} is missing"));
         let read = ReadManifest::open(store, folder)?.ok_or_else(missing)?;
@@ -214,7 +214,7 @@ impl Manifest {
         Ok(MonthSpan { month: self.month()?, start: self.month_start, end: self.month_end })
     }
 
-    /// `read` refuses unknown words, so the fallback is never used.
+    /// `Manifest::read` refuses an unknown basis, so the fallback is never used.
     pub fn basis(&self) -> Basis {
         Basis::parse(&self.basis).unwrap_or(Basis::Preliminary)
     }
@@ -228,7 +228,7 @@ impl Manifest {
 }
 
 impl CohortEntry {
-    /// `read` refuses unknown words, so the fallback is never used.
+    /// `Manifest::read` refuses an unknown basis, so the fallback is never used.
     pub fn basis(&self) -> Basis {
         Basis::parse(&self.basis).unwrap_or(Basis::Preliminary)
     }

@@ -1,6 +1,6 @@
-//! Compares the members that a search gave with the contacts' own lists. The total of a search cannot show that rows are missing:
-//! total and rows come from the same index, and that index may be behind. The contact's own list of tags (on 1.x also of segments)
-//! comes with the contact.
+//! Compares the members that a search gave with the contacts' own lists. The total of a search cannot show that rows are missing: total and
+//! rows come from the same index, and that index may be behind. The contact's own list of tags (on 1.x also of segments) comes with the
+//! contact's record, so it shows members that the search did not give.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::tag_dates::tags_of;
 use super::{SnapshotError, SpooledStream};
 use domain::{Contact, ContactId, Group, TagDate};
 
-/// A group that was searched for, and the stream that came.
+/// A group whose members were searched for, and the stream that the search gave.
 #[derive(Clone, Debug)]
 pub struct Searched {
     pub group: Group,
@@ -22,14 +22,15 @@ pub struct Searched {
 /// How the contacts' own lists compare with the members of a group that a search gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// The number of contacts whose own list names the group.
+    /// The number of contacts whose own list names the group, or whose answer does.
     pub holders: u64,
     /// The number of holders that the search did not give.
     pub missing: u64,
-    /// The number of contacts that the search gave, but whose own list does not name the group. The list is complete, and its
-    /// record is at least as new as the record that the search gave.
+    /// The number of contacts that the search gave, but whose own list does not name the group. A contact counts only if its list is
+    /// complete or an answer completes it, and if its record in the stream of everyone is at least as new as the record that the search
+    /// gave.
     pub unconfirmed: u64,
-    /// The number of contacts whose truncated list does not name the group and who were not asked. Nobody knows whether they are
+    /// The number of contacts whose truncated list does not name the group and for which there is no answer. It is unknown whether they are
     /// members.
     pub unknown: u64,
     /// The number of unknown contacts that the search did not give.
@@ -43,9 +44,9 @@ impl Comparison {
     }
 }
 
-/// Compares searched groups with the own lists in the stream of everyone. That stream must have collected these groups. `answers`
-/// is the folder with the tags of contacts that were asked one by one. If the folder exists, `truncated` must be the contacts of
-/// everyone with truncated lists. Blocks.
+/// Compares searched groups with the own lists in the stream of everyone. The record of that stream must name these groups in
+/// `own_lists_of`. `answers` is the folder with the tags of contacts that were asked for one by one. If the folder exists, `truncated` must
+/// be the contacts with truncated lists in the stream of everyone. Blocks.
 pub fn compare(
     everyone: &SpooledStream,
     searched: &[Searched],
@@ -144,8 +145,8 @@ impl Members {
         self.ids.iter().zip(&self.may_be_listed).filter(|(_, may_be_listed)| !**may_be_listed).map(|(member, _)| member)
     }
 
-    /// Completes the counts. `everyone` has the unlisted members, each with the time of its newest record in the stream of
-    /// everyone; `None` if there is no such record.
+    /// Completes the counts. `everyone` has the unlisted members, each with the time of its newest record in the stream of everyone; `None`
+    /// if that stream has no record of the member.
     fn comparison(&self, everyone: &HashMap<ContactId, Option<Updated>>) -> Comparison {
         let is_as_new =
             |(id, updated): &&(ContactId, Updated)| everyone.get(id).copied().flatten().is_some_and(|newest| newest >= *updated);
@@ -153,7 +154,7 @@ impl Members {
     }
 }
 
-/// The answers of contacts with truncated lists that were asked for all of their tags.
+/// The answers about contacts with truncated lists. Each answer has all tags of the contact.
 struct Asked {
     answers: Option<Answers<TagDate>>,
     tags: BTreeSet<(String, String)>,
@@ -222,7 +223,9 @@ mod tests {
         let truncated = truncated_tags(&everyone).unwrap();
         let answers = place.path().join("answers");
         let compared = |answers: &Path| compare(&everyone, &searched, &truncated, answers).unwrap();
-        // The search has a newer record of `asked-and-does-not`, and its list in the stream of everyone is truncated.
+        // `asked-and-does-not` is unknown here, because its list is truncated. With its answer (below) it is not unconfirmed, because the
+        // search has a newer record. The same is true for `tagged-since`: the tag may have been added after the older record, so this is no
+        // contradiction.
         assert_eq!(compared(&answers)[0], Comparison { holders: 3, missing: 2, unconfirmed: 1, unknown: 4, unknown_missing: 2 });
         assert!(!answers.exists());
         let mut dates = Answers::open(answers.clone()).unwrap();
@@ -231,7 +234,8 @@ mod tests {
         dates.push("cut-and-not-given".to_string(), Vec::new()).unwrap();
         dates.flush().unwrap();
         assert_eq!(compared(&answers)[0], Comparison { holders: 4, missing: 3, unconfirmed: 1, unknown: 1, unknown_missing: 0 });
-        // The record in the stream of everyone is older: the tag may have been added since, so this is no contradiction.
+        // The search for `nobody` gave no members. `missing-too` and `cut-and-given` have truncated lists and no answer, so both are
+        // unknown.
         assert_eq!(compared(&answers)[1], Comparison { holders: 0, missing: 0, unconfirmed: 0, unknown: 2, unknown_missing: 2 });
     }
 }

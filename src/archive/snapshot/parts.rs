@@ -8,7 +8,7 @@ use crate::publish::Staging;
 use crate::table::{ROW_GROUP_ROWS, Table, TableError, write_parquet};
 use domain::ContactId;
 
-/// Contacts with the tables that follow them.
+/// Contacts, and the rows about them in the tables of [`FOLLOWERS`].
 pub(super) struct Batch {
     contacts: DataFrame,
     /// The rows of each of [`FOLLOWERS`].
@@ -56,7 +56,7 @@ impl Follower {
         Ok(())
     }
 
-    /// The rows in this order of contacts, and of each contact in the order of a column.
+    /// The rows, sorted by this order of contacts; the rows of one contact are sorted by the column `by`.
     fn sorted(&self, contacts: &[IdxSize], by: &str) -> Result<DataFrame, SnapshotError> {
         let names: Vec<&str> = text(&self.rows, by)?.iter().map(Option::unwrap_or_default).collect();
         let mut rows = Vec::with_capacity(names.len());
@@ -164,11 +164,11 @@ fn sizes(contacts: &DataFrame, attributes: &Follower) -> Result<Vec<usize>, Snap
 
 /// The approximate size in bytes of an attribute without its value.
 const ATTRIBUTE_BYTES: usize = 32;
-/// The size in bytes at which a part is full, even with few contacts. Usual contacts have less than a kilobyte each. Their parts
-/// are full earlier, at the number of rows of a row group.
+/// The size in bytes at which a part is full, even with few contacts. A part with usual contacts (less than a kilobyte each) is full
+/// earlier: when it has [`ROW_GROUP_ROWS`] contacts.
 const PART_BYTES: usize = 48 << 20;
 
-/// Collects contacts and what belongs to them until they fill a part.
+/// Collects contacts, and the rows about them, until they fill a part.
 pub(super) struct PartWriter {
     batches: Vec<Batch>,
     rows: usize,

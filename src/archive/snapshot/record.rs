@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{SnapshotError, publish};
 use domain::Oddities;
 
-/// The record of a finished stream. The name of the file is older than the word stream: unfinished work of earlier versions has
-/// this name.
+/// The file with the record of a finished stream. Earlier versions of the program use the same file name, so their unfinished work can be
+/// read.
 const STREAM_FILE: &str = "walk.json";
 const PROGRESS_FILE: &str = "progress.json";
 
@@ -46,7 +46,7 @@ pub struct StreamRecord {
     /// The workspace ID in the contacts' records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
-    /// Counts by the names of `Oddities::counts`, without zeros.
+    /// The counts of `Oddities::counts`, by name. Zeros are left out.
     pub oddities: BTreeMap<String, u64>,
     /// Whether the rows agree with the announced totals. A later run reuses only streams for which this is true.
     pub is_complete: bool,
@@ -93,8 +93,8 @@ impl StreamRecord {
         let sum = |count: fn(&StreamRecord) -> u64| records.iter().map(count).sum::<u64>();
         let (rows, forgotten) = (sum(|record| record.rows), sum(|record| record.forgotten));
         let last_total = last_total.unwrap_or(first_total);
-        // A row at the boundary of two partitions came with both and is outside one of them. A row is outside the whole stream only
-        // if the announced total counts the row and no partition has it.
+        // A row at the boundary of two partitions comes with both partitions and is outside one of them, so the sum of `outside` may be too
+        // high. A row is outside the whole stream only if the announced total counts the row and no partition has it.
         let most = sum(|record| record.outside);
         let outside = last_total.saturating_sub(rows + forgotten).min(most);
         let mut oddities = BTreeMap::new();

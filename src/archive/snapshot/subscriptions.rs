@@ -19,14 +19,14 @@ use domain::{Contact, SubscriptionType};
 #[derive(Clone, Debug)]
 pub struct ObservedSubscriptions {
     pub types: Vec<SubscriptionType>,
-    /// The answers about contacts whose record has not all of their choices.
+    /// The folder with the answers about contacts whose record lacks some of their choices.
     pub answers: PathBuf,
 }
 
 /// Completes the choices that the API cut.
 pub(super) struct Completion {
     answers: ChoicesByContact,
-    /// The contacts whose choices stay incomplete.
+    /// The contacts whose choices stay incomplete, because there is no answer about them.
     pub left: BTreeSet<String>,
 }
 
@@ -51,7 +51,8 @@ impl Completion {
             let contact = contact.unwrap_or_default();
             let answer = if cut.contains(contact) { self.answers.get(contact) } else { None };
             let is_marker = id.is_none();
-            // The whole answer takes the place of the marker, and the choices of the record are left out.
+            // An answer has all choices of a contact. They replace the marker (the row without a choice), and the choices of the record are
+            // left out.
             let choices: Vec<(&str, &str)> = match (answer, id, state) {
                 (Some(answer), None, _) => answer.iter().map(|(id, state)| (id.as_str(), *state)).collect(),
                 (None, Some(id), Some(state)) => vec![(id, state)],
@@ -68,7 +69,7 @@ impl Completion {
     }
 }
 
-/// Whether the chunks have the contacts' choices. Chunks of an earlier version of the program have not.
+/// Whether all chunks have the table with the contacts' choices. Chunks of an earlier version of the program lack it.
 pub(super) fn are_in(streams: &[SpooledStream]) -> Result<bool, SnapshotError> {
     for chunk in streams.iter().flat_map(SpooledStream::chunks::<Contact>) {
         if !bundle_has(&chunk, Contact::TABLES, &OWN_SUBSCRIPTIONS)? {
@@ -78,7 +79,7 @@ pub(super) fn are_in(streams: &[SpooledStream]) -> Result<bool, SnapshotError> {
     Ok(true)
 }
 
-/// The contacts whose record has not all of their choices.
+/// The contacts whose record lacks some of their choices.
 pub fn cut_subscriptions(streams: &[SpooledStream]) -> Result<BTreeSet<String>, SnapshotError> {
     let mut cut = BTreeSet::new();
     for chunk in streams.iter().flat_map(SpooledStream::chunks::<Contact>) {

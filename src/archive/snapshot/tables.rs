@@ -51,8 +51,8 @@ pub const MEMBERS: Table = Table {
     ],
 };
 
-/// This table is only in the spool of a stream whose members are derived. An earlier version of the program also used it for
-/// records that another stream had.
+/// This table has rows only in the spool of a stream whose members are derived. An earlier version of the program also used it for members
+/// whose record was in another stream.
 pub(super) const WITHOUT_RECORD: Table = Table {
     name: "held",
     row: "a member of a group whose record is in another stream",

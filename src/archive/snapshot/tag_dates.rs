@@ -45,7 +45,7 @@ pub(super) fn tags_of(folder: &Path, contacts: &BTreeSet<String>) -> Result<BTre
 }
 
 impl TaggedBefore {
-    /// The contacts who had the tag.
+    /// The contacts who had the tag before `end`.
     pub(super) fn contacts(&self) -> Result<ContactIds, SnapshotError> {
         let (mut contacts, end) = (Vec::new(), self.end.timestamp_micros());
         self.each_holder(&mut |contact, applied_at| {
@@ -119,7 +119,7 @@ mod tests {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         std::fs::write(folder.join(chunk_name::<TagDate>(1)), bytes).unwrap();
-        // Files of an earlier version.
+        // An earlier version of the program wrote files with these names.
         for name in ["tag_dates-00000.parquet", "staged.parquet"] {
             std::fs::write(folder.join(name), b"a").unwrap();
         }

@@ -1,5 +1,5 @@
-//! A job in a bucket. Files are put first and the manifest last, on the condition that it is still the one that was there when this
-//! process took the lock. So readers believe only what a manifest lists, and no process undoes what another one published.
+//! A job in a bucket. Files are written first and the manifest last. A manifest is replaced only if it is still the manifest that was there
+//! when this process took the lock. Readers use only files that a manifest lists. So no process overwrites what another process published.
 
 mod cache;
 mod client;
@@ -31,7 +31,7 @@ use objects::{Entry, Fetched, If, Objects, Put};
 pub(crate) use client::client;
 pub(crate) use versions::Versions;
 
-/// The manifest of a folder that is being removed. A manifest has at least a checksum, so none is as short.
+/// These bytes replace the manifest of a folder that is being removed. No real manifest is as short, because it has at least a checksum.
 const REMOVED: &[u8] = b"{\"removed\": true}\n";
 /// How many files are sent at once.
 const UPLOADS: usize = 4;
@@ -61,7 +61,7 @@ struct Shared {
 struct Held {
     shared: Arc<Shared>,
     lease: Option<Arc<Lease>>,
-    /// The work folder is used by one process at a time.
+    /// The lock of the work folder: one process at a time uses it.
     _work: flock::FileLock,
 }
 
@@ -104,7 +104,7 @@ impl Shared {
     }
 
     fn with<T>(&self, ask: impl FnOnce(&mut Known) -> T) -> Result<T, PublishError> {
-        // `known` returns only if there is something known.
+        // `known` has set the value, so the default is never used.
         Ok(ask(self.known()?.get_or_insert_default()))
     }
 
@@ -118,7 +118,7 @@ impl Shared {
         self.with(|known| known.below(&prefix).map(|(path, _)| path.clone()).collect())
     }
 
-    /// Whether the folder has a manifest, and is not being removed. A manifest that was lost counts: the month was published.
+    /// Whether the folder has a manifest, and is not being removed. A folder whose manifest was lost counts too, because it was published.
     fn is_published(&self, folder: &str) -> Result<bool, PublishError> {
         let manifest = manifest_in(folder);
         match self.entry(&manifest)? {
@@ -134,8 +134,8 @@ impl Shared {
         checked.map_err(self.failed("write", path))
     }
 
-    /// The condition on which a manifest is replaced: it is the one that was listed when this process took the lock, or that this process
-    /// wrote since.
+    /// The condition for replacing a manifest: it must be the version that was listed when this process took the lock, or that this process
+    /// wrote later.
     fn condition(&self, path: &str) -> Result<If, PublishError> {
         let Some(entry) = self.entry(path)? else { return Ok(If::Absent) };
         let found = self.objects.get(path).map_err(self.failed("read", path))?;
@@ -166,7 +166,7 @@ impl Shared {
         self.with(|known| known.removed(path))
     }
 
-    /// Sends all files, also those whose names are there: nobody knows whether their bytes are.
+    /// Sends all files, also if the bucket has an object with the same name: that object may have other bytes.
     fn upload(&self, staging: &Staging, target: &str) -> Result<(), PublishError> {
         let next = Mutex::new(staging.files().into_iter().filter(is_of_staging));
         let send = || -> Result<(), PublishError> {
@@ -190,7 +190,7 @@ impl Shared {
     /// The bytes of a manifest; `None` if the folder is not published.
     fn manifest(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
         let Some(entry) = self.entry(path)? else { return Ok(None) };
-        // The catalog may have been changed since: without a sound checksum, the manifest itself is read.
+        // Somebody may have changed the catalog. If the checksum of a catalogued manifest is missing or wrong, the manifest itself is read.
         let catalogued = self.with(|known| known.manifest(path, &entry))?;
         if let Some(bytes) = catalogued.filter(|bytes| publish::checked_hash(bytes).is_some_and(|(_, has_checksum)| has_checksum)) {
             return Ok(Some(bytes));
@@ -221,7 +221,7 @@ impl Shared {
         if unlisted.is_empty() {
             return Ok(());
         }
-        // Without its manifest, nobody knows what belongs to a month.
+        // Without its manifest, it is unknown which files belong to a month, so all files stay.
         if self.with(|known| known.has_lost(&manifest_in(folder)))? {
             return Ok(());
         }
@@ -254,7 +254,7 @@ impl Shared {
         self.delete(&manifest)
     }
 
-    /// Brings a file to the cache, and compares it with its hash. Without `trusts_cache`, it is fetched although it is there.
+    /// Downloads a file to the cache, and compares it with its hash. Without `trusts_cache`, downloads it even if the cache has it.
     fn fetch(&self, path: &str, file: &ListedFile, trusts_cache: bool) -> Result<(), Problem> {
         let name = &file.path;
         let key = file.checksum.digits();
@@ -279,7 +279,7 @@ impl Shared {
         match &file.checksum {
             Checksum::Sha256(hash) => Ok(found.sha256 == *hash),
             Checksum::Etag(tag) if found.tag.as_ref() == Some(tag) => Ok(true),
-            // It was copied to this bucket from another one.
+            // The file was copied from another bucket, so its object has another ETag here. Its bytes are compared.
             Checksum::Etag(_) => Ok(file.checksum.is_of(path)? == Some(true)),
         }
     }
@@ -360,10 +360,10 @@ impl Store for Bucket {
         let manifest = std::fs::read(&path).map_err(|error| PublishError::new("read", &path, error))?;
         shared.upload(&staging, target)?;
         shared.put_manifest(&manifest_in(target), &manifest)?;
-        // Later months are counted from these files: they need not be fetched.
+        // Files with hashed names go to the cache: later months are counted from them and need not fetch them.
         let has_hashed_names = staging.files().iter().all(|file| file.name() != file.path);
         if !has_hashed_names {
-            // Reports are found by their names: those of another choice of formats must not lie beside them.
+            // Reports have fixed names. Files of formats that are no longer wanted must not stay beside them.
             return shared.remove_unlisted(target, |_| true);
         }
         for file in staging.files().into_iter().filter(is_of_staging) {
@@ -377,7 +377,8 @@ impl Store for Bucket {
         if self.shared.entry(&manifest)?.is_none() && !self.shared.is_published(path)? {
             return Ok(());
         }
-        // A manifest that another process has replaced since must not be deleted, and a deletion has no condition.
+        // A deletion cannot have a condition, and could remove the manifest of another process. So the manifest is first replaced, on a
+        // condition.
         self.shared.put_manifest(&manifest, REMOVED)?;
         self.shared.remove_folder(path)
     }
@@ -401,7 +402,7 @@ impl Store for Bucket {
     }
 
     fn fetch(&self, folder: &str, file: &ListedFile) -> Result<(), Problem> {
-        // What is gone from the bucket is not hidden by a copy of it.
+        // A cached copy must not hide that the file is missing in the bucket.
         if let Some(problem) = self.misses(folder, file) {
             return Err(problem);
         }
@@ -413,7 +414,7 @@ impl Store for Bucket {
             && self.misses(folder, file).is_none()
             && matches!(self.shared.entry(&format!("{folder}/{}", file.path)), Ok(Some(entry)) if entry.tag.as_ref() == Some(tag))
         {
-            // The bucket vouches for its object: it is the one that was listed.
+            // The object has the ETag that the manifest lists, so its bytes are unchanged.
             return Ok(());
         }
         self.shared.fetch(&format!("{folder}/{}", file.path), file, false)
@@ -466,7 +467,7 @@ impl Store for Bucket {
         let unfinished_on = lease.unfinished_on.clone();
         let held = Held { shared: shared.clone(), lease: Some(lease), _work: work };
         shared.cache.trim();
-        // What was known before may have changed until the lease was taken.
+        // The objects may have changed before the lease was taken, so they are listed again.
         *shared.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
         shared.sweep(self.kept_unlisted)?;
         Ok(Lock { unfinished_on, ..Lock::new(Mutex::new(held)) })
@@ -481,7 +482,7 @@ impl Store for Bucket {
     }
 }
 
-/// Whether a listed file is in the folder that is published. What an engine wrote is where it belongs already.
+/// Whether a listed file must be sent from the staged folder. A file that an engine wrote was copied to its target already.
 fn is_of_staging(file: &ListedFile) -> bool {
     matches!(file.checksum, Checksum::Sha256(_))
 }

@@ -9,7 +9,7 @@ use super::{ENGINE, Holder, LocalFile, Lock, OldVersions, Problem, SCRIPT, Store
 use crate::publish::{self, ListedFile, MANIFEST, PublishError, Staging};
 use domain::Month;
 
-/// The names of the folders below the job's folder that have published folders.
+/// The folders in the job's folder that contain published folders.
 const SECTIONS: [&str; 4] = ["snapshots", "history", "reports", "applied"];
 /// How the names of published folders begin.
 const MONTH: &str = "run_month=";
@@ -55,8 +55,8 @@ impl Folder {
         self.sections().try_for_each(|section| prove(&staging, &section, ".writable"))
     }
 
-    /// Recovers from a crash during a swap and removes staged files. Keeps finished streams, and files in the folders of months
-    /// that this program did not write. The caller must have the lock.
+    /// Recovers from a crash during a swap, and removes staged files and what engines left. Keeps finished streams, and files in the
+    /// folders of months that this program did not write. The caller must have the lock.
     fn recover(&self) -> Result<(), PublishError> {
         publish::recover(&self.staging())?;
         let engines = self.at(ENGINE);
@@ -128,7 +128,7 @@ impl Store for Folder {
         publish::retire(&self.at(path), &self.staging())
     }
 
-    /// A folder is replaced whole, so nothing is left.
+    /// A folder is replaced whole, so no file of an earlier version is left.
     fn purge(&self, _path: &str) -> Result<(), PublishError> {
         Ok(())
     }
@@ -204,7 +204,7 @@ impl Store for Folder {
     }
 
     fn place(&self, file: &WrittenFile, staging: &Staging, relative: &str, rows: u64) -> Result<(), PublishError> {
-        // Not a link: an engine may still have the file open.
+        // The bytes are copied, not linked: an engine may still have the file open.
         let (from, to) = (self.at(&file.path), staging.place(relative)?);
         publish::copy_bytes(&from, &to)?;
         staging.list(relative, rows)

@@ -1,22 +1,22 @@
-//! Where `output.dir` leads: a folder of this machine, or a place in a bucket.
+//! The location that `output.dir` names: a folder of this machine, or a prefix in a bucket.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where the jobs are kept.
+/// Where jobs are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     Folder(PathBuf),
     Bucket(BucketUri),
 }
 
-/// A place in a bucket: `s3://bucket/prefix`.
+/// A prefix in a bucket: `s3://bucket/prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketUri {
     pub(crate) kind: BucketKind,
     /// The name of the bucket; in Azure, of the container.
     pub(crate) bucket: String,
-    /// The names below which everything is kept, with `/` between them. May be empty.
+    /// The names with which all paths in the bucket begin, with `/` between them. May be empty.
     pub(crate) prefix: String,
 }
 
@@ -41,7 +41,7 @@ impl BucketKind {
 
 impl Location {
     /// # Errors
-    /// If the text looks like a bucket's address and is none that is known.
+    /// If the text is neither a folder nor a valid URI of a bucket.
     pub fn parse(text: &str) -> Result<Location, String> {
         let Some((scheme, rest)) = text.split_once("://") else {
             if let Some(kind) = BucketKind::ALL.into_iter().find(|kind| text.starts_with(&format!("{}:", kind.scheme()))) {
@@ -63,7 +63,7 @@ impl Location {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_matches('/');
         let is_name = |name: &str| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
-        // Keys in an address would end in logs and shell histories.
+        // Credentials in a URI are refused, because they would end in logs and shell histories.
         if !is_name(bucket) {
             return Err(format!(
                 "`{scheme}://` must be followed by the name of a bucket: letters, digits, `-`, `_`, `.`; credentials come from the environment"
@@ -78,7 +78,7 @@ impl Location {
         Ok(Location::Bucket(BucketUri { kind, bucket: bucket.to_string(), prefix: prefix.to_string() }))
     }
 
-    /// The place below this one with this name.
+    /// The location with this name below this one.
     #[must_use]
     pub fn join(&self, name: &str) -> Location {
         match self {

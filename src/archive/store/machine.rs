@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Process {
     pub id: u32,
-    /// When it was started, in the units of the system; empty if unknown. An ID is given again, the start time is not.
+    /// When the process was started, in the units of the system; empty if unknown. The system may give the ID of an ended process to a new
+    /// process, but the new process has another start time.
     pub started: String,
-    /// The machine since its last start, and the process namespace: IDs of processes can be compared only within both. Empty if unknown.
+    /// Identifies the last start of the machine, and the process namespace. IDs of processes can be compared only if both are the same.
+    /// Empty if unknown.
     pub system: String,
 }
 
@@ -27,14 +29,15 @@ impl Process {
     }
 }
 
-/// The start of a process, in clock ticks since the start of the machine; `None` if there is no such process (proc(5), field 22 of `stat`).
+/// The start of a process, in clock ticks since the start of the machine; `None` if there is no such process or it has ended (proc(5),
+/// field 22 of `stat`).
 fn started(id: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // The second field is the name in brackets, which may contain anything.
     let (_, fields) = stat.rsplit_once(')')?;
     let state = fields.split_whitespace().next()?;
     let started = fields.split_whitespace().nth(19)?;
-    // A process that has ended and was not waited for does nothing any more.
+    // A zombie process (`Z`) has ended, but its parent has not waited for it yet. It counts as ended.
     (state != "Z").then(|| started.to_string())
 }
 

@@ -1,5 +1,5 @@
-//! One suite for every place in which a job can be kept. Buckets of real servers are those that the variable [`BUCKETS`] names, with blanks
-//! between them; `.ci/stores` starts the servers.
+//! One test suite for all stores: a folder, a bucket in memory, and the buckets of real servers that the environment variable in
+//! [`BUCKETS`] lists, separated by blanks. `.ci/stores` starts the servers.
 
 use std::fs;
 use std::path::Path;
@@ -18,17 +18,17 @@ use crate::publish::{Checksum, MANIFEST};
 const BUCKETS: &str = "COHORTS_TEST_BUCKETS";
 const MONTH: &str = "snapshots/run_month=2026-10";
 
-/// Opens a place on a machine with this folder for unfinished work.
+/// Opens a store as a machine with this folder for unfinished work does.
 type Open = Box<dyn Fn(&Path) -> Arc<dyn Store>>;
 
-/// A place for one job, as each of several machines opens it.
+/// A store for one job that several machines can open.
 struct Place {
     name: String,
     open: Open,
     _folder: TempDir,
 }
 
-/// An empty place of each kind.
+/// An empty store of each kind.
 fn places(test: &str) -> Vec<Place> {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("job");
@@ -37,7 +37,7 @@ fn places(test: &str) -> Vec<Place> {
     let objects: Arc<dyn object_store::ObjectStore> = Arc::new(InMemory::new());
     let mut buckets = vec![("memory".to_string(), (objects, Versions::None), "s3://memory/prefix".to_string())];
     for address in std::env::var(BUCKETS).unwrap_or_default().split_whitespace() {
-        // Each run of the tests has a place of its own.
+        // Each run of the tests has its own prefix in the bucket.
         let address = format!("{address}/{test}-{}-{:?}", std::process::id(), std::time::Instant::now())
             .replace([' ', '{', '}', ':'], "")
             .replacen("//", "://", 1);
@@ -100,7 +100,7 @@ fn what_is_published_is_what_another_machine_reads() {
         let gone = ListedFile { path: "contacts/part-1".to_string(), checksum: Checksum::Sha256("0".repeat(64)), ..first[0].clone() };
         assert!(matches!(other.fetch(MONTH, &gone), Err(Problem::Damage(text)) if text.contains("is missing")), "{name}");
 
-        // Replaced, and then removed.
+        // The month is replaced, and then removed.
         let second = publish(&*store, MONTH, &[("contacts/part-0", "three")]);
         store.purge(MONTH).unwrap();
         let third = (place.open)(there.path());
@@ -121,7 +121,7 @@ fn a_large_file_comes_whole() {
         let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let store = (place.open)(here.path());
         let _lock = store.lock("run").unwrap();
-        // Sent in three parts.
+        // A bucket gets this text in three parts.
         let text = "0123456789abcdef".repeat((17 << 20) / 16);
         let files = publish(&*store, MONTH, &[("contacts/part-0", &text)]);
         assert!(texts(&*(place.open)(there.path()), MONTH, &files) == [text], "{}", place.name);
@@ -171,7 +171,7 @@ fn what_an_engine_wrote_is_published_with_a_checksum() {
         );
         assert_eq!(fs::read_to_string(store.fetch_written(&written[1]).unwrap().path()).unwrap(), "second", "{name}");
 
-        // An engine may let others read its files; nobody else may read what is published.
+        // An engine may make its files readable for other users. Published files must be readable for their owner only.
         #[cfg(unix)]
         for file in written.iter().map(|file| store.shown(&file.path)).filter(|path| path.exists()) {
             fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
@@ -207,7 +207,7 @@ fn what_an_engine_wrote_is_published_with_a_checksum() {
         for problem in [other.verify(MONTH, &files[0]), other.fetch(MONTH, &files[0])] {
             assert!(matches!(problem, Err(Problem::Damage(text)) if text.contains("differs")), "{name}");
         }
-        // The next command removes what an engine left, but not what a person runs.
+        // The next command removes what an engine left, but not a folder with a script, which a person runs.
         store.write(".engine/run_month=2026-09/script.json", b"{}").unwrap();
         drop(lock);
         let lock = store.lock("run").unwrap();

@@ -17,7 +17,7 @@ use crate::publish::{self, Checksum, ListedFile, MANIFEST, PublishError};
 pub struct Damage {
     pub folder: PathBuf,
     pub problem: String,
-    /// Why nothing is known about the folder. Without it, the folder differs from what was published.
+    /// Why the folder could not be read, so that nothing is known about it. `None` if the folder differs from what was published.
     source: Option<Arc<PublishError>>,
 }
 
@@ -74,7 +74,7 @@ impl ReadManifest {
         Ok(Some(ReadManifest { store: store.clone(), folder: folder.to_string(), bytes, hash, has_checksum }))
     }
 
-    /// The file as it is.
+    /// The bytes of the file.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -163,7 +163,7 @@ impl ListedFiles {
         Ok(wanted.iter().map(|file| self.store.local_path(&self.folder, file)).collect())
     }
 
-    /// Verifies the wanted files where that costs no request. In a bucket, they are verified when they are read.
+    /// Verifies the wanted files if they are in a folder of this machine. Files in a bucket are verified when they are read.
     ///
     /// # Errors
     /// When a file is missing or differs from what was published.
@@ -171,8 +171,8 @@ impl ListedFiles {
         if self.store.is_remote() { Ok(()) } else { self.verified(is_wanted).map(drop) }
     }
 
-    /// The paths of the wanted files in the job's place, for an engine that reads them itself. They are verified where that costs no
-    /// request. In a bucket, only their sizes are, and the checksums that the bucket gave.
+    /// The paths of the wanted files, relative to the job's location, for an engine that reads them itself. Files in a folder of this
+    /// machine are verified. In a bucket, only the size of a file is checked, or its ETag if it is listed with one.
     ///
     /// # Errors
     /// When a file is missing or differs from what was published.
@@ -195,7 +195,7 @@ impl ListedFiles {
         self.verified(|_| true).map(drop)
     }
 
-    /// Verifies all files where they are kept. Copies on this machine count for nothing.
+    /// Verifies all files where they are stored, and ignores cached copies on this machine.
     ///
     /// # Errors
     /// When a file is missing or differs from what was published, or cannot be fetched.
@@ -204,8 +204,8 @@ impl ListedFiles {
         self.damage(self.each(&files, |file| self.store.verify(&self.folder, file))).map_or(Ok(()), Err)
     }
 
-    /// The problems of the files, one text each. Always checks that each file exists and has the right size. With `reads_all`, also checks
-    /// the content against the checksum, and of a bucket not what is cached: it asks the bucket again.
+    /// The problems of the files, one text each. Always checks that each file exists and has the right size. With `reads_all`, also
+    /// compares the content of each file with its checksum; for a file in a bucket, asks the bucket and does not use the cache.
     ///
     /// # Errors
     /// When the store cannot be read, so that it is unknown whether a file is good.
@@ -223,7 +223,7 @@ impl ListedFiles {
         texts.collect()
     }
 
-    /// The problems as one error. If a file could not be read, nothing is said about the others.
+    /// The problems as one error. If a file could not be read, this error is returned and not the damage of other files.
     fn damage(&self, mut problems: Vec<Problem>) -> Option<Damage> {
         let unreachable = problems.iter().position(|problem| matches!(problem, Problem::Unreachable(_)));
         let first = if problems.is_empty() { return None } else { problems.swap_remove(unreachable.unwrap_or(0)) };

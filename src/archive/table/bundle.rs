@@ -1,5 +1,5 @@
-//! Stores several tables in one file. Only this program reads such a file, once and soon after. The tables are uncompressed Arrow
-//! streams, with the same layout as in memory, so writing and reading are fast. Each table has a checksum, which detects changes by
+//! Stores several tables in one file. Only this program reads such a file, once and soon after it was written. The tables are uncompressed
+//! Arrow streams, with the same layout as in memory, so writing and reading are fast. Each table has a checksum, which detects changes by
 //! the disk.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //! for each table: its rows, an Arrow IPC stream
 //! ```
 //!
-//! A file of an earlier version may lack tables that were added to the end of a bundle. They are read without rows.
+//! A file of an earlier version may lack tables that were added to the end of a bundle. These tables are read as tables without rows.
 
 use std::fs::File;
 use std::io::{BufWriter, Cursor, Read, Seek, SeekFrom, Write};
@@ -34,7 +34,7 @@ pub fn write_bundle(frames: &[DataFrame], bundle: &Bundle, path: &Path) -> Resul
         return Err(failed(polars_err!(ComputeError: "{} tables for a bundle of {}", frames.len(), bundle.len())));
     }
     let mut file = BufWriter::new(File::create(path).map_err(|error| failed(error.into()))?);
-    // The header stays zero until the lengths and checksums are known. Zeros match no table.
+    // The header stays zero until the lengths and checksums are known. Zeros match no table, so a half-written file is not read.
     let mut header = vec![0; HEADER * bundle.len()];
     file.write_all(&header).map_err(|error| failed(error.into()))?;
     for ((table, frame), entry) in bundle.iter().zip(frames).zip(header.chunks_exact_mut(HEADER)) {
@@ -114,7 +114,7 @@ impl<'a> Opened<'a> {
         let tables = (1..=bundle.len()).rev().map(|count| entries(&header[..HEADER * count]));
         let is_whole =
             |tables: &Vec<(u64, u64, u32)>| tables.last().is_some_and(|(start, length, _)| start.saturating_add(*length) == size);
-        // A file that was cut has no number of tables that fits. Reading its tables fails.
+        // If a file was cut, its size fits no number of tables. Then all tables are expected, and reading them fails.
         let found = tables.clone().find(is_whole).or_else(|| tables.clone().next());
         Ok(Opened { path, tables: found.unwrap_or_default(), file })
     }

@@ -52,7 +52,7 @@ mod tests {
         );
         assert_eq!(cause("error with column selection, consider passing `missing_columns='insert'`: x"), "error with column selection");
         assert_eq!(cause("no such thing\n\nHint: did you mean another?"), "no such thing");
-        // These words only start like advice.
+        // "country" and "retry" contain the word "try", but are no advice.
         assert_eq!(cause("the country of retry 3 is unknown"), "the country of retry 3 is unknown");
         assert_eq!(cause("Hint: none"), "unknown cause");
     }

@@ -13,10 +13,10 @@ use super::{Table, TableError};
 
 pub(super) const SEPARATOR: &[u8] = b",";
 pub(super) const LINE_END: &[u8] = b"\r\n";
-/// The size in bytes at which written cells are passed on.
+/// The size in bytes at which lines in memory are written to the file.
 const BUFFER: usize = 1 << 20;
 
-/// Writes the same rows and columns as the Parquet file.
+/// Writes rows as one CSV file, with the same rows and columns as the Parquet file of the table.
 ///
 /// # Errors
 /// When the frame does not hold the table's columns, or the file cannot be written.
@@ -151,7 +151,7 @@ fn write_day(days: i32, out: &mut Vec<u8>) {
 }
 
 fn write_date(day: NaiveDate, out: &mut Vec<u8>) {
-    // Formatting by chrono takes ten times as long, which counts with four instants for each of a million contacts.
+    // Formatting by chrono takes ten times as long, which matters for four instants of each of a million contacts.
     match u32::try_from(day.year()) {
         Ok(year @ ..=9_999) => {
             digits(year, 4, out);

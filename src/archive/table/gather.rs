@@ -1,5 +1,5 @@
-//! A table with many rows that repeat what other tables say, for example the e-mail address of a contact in a row for each cohort. The
-//! rows are put together only while they are written, and each contact is rendered as CSV once.
+//! A table with many rows that repeat values of other tables, for example a contact's e-mail address in a row for each cohort. The rows are
+//! put together only while they are written, and the values of each contact are formatted as CSV once.
 
 use std::io::Write;
 use std::path::Path;
@@ -60,11 +60,11 @@ pub struct Gather {
 
 /// Columns of a [`Gather`].
 pub enum Source {
-    /// The columns of one row, the same for all rows.
+    /// The columns of one row. All rows of the table have its values.
     Constant(DataFrame),
-    /// The columns as they are.
+    /// Columns with one value for each row of the table.
     Rows(DataFrame),
-    /// The columns of rows of another table, and for each row its row there.
+    /// The columns of another table, and for each row of this table the index of its row in the other table.
     Lookup(DataFrame, UInt32Chunked),
 }
 
@@ -119,7 +119,7 @@ impl Gather {
     /// All rows. They are put together when the plan runs.
     ///
     /// # Errors
-    /// Never, for a [`Gather`] that was made.
+    /// Never: [`Gather::new`] has checked the sources.
     pub fn lazy(&self) -> PolarsResult<LazyFrame> {
         let position = |source: usize| PlSmallStr::from_string(format!("row in {source}"));
         let (mut base, mut columns) = (Vec::new(), Vec::new());
@@ -230,7 +230,7 @@ impl Part<'_> {
     }
 }
 
-/// The length of the other rows is estimated from this many.
+/// The number of rows from which the length of the other rows is estimated.
 const SAMPLE: usize = 1 << 12;
 
 /// A part of the line of each row that is looked up.
@@ -250,7 +250,7 @@ impl Rendered {
             }
             ends.push(bytes.len());
             if row + 1 == SAMPLE {
-                // All at once: a list that grows is twice in memory while it is moved.
+                // Reserves all memory at once: a vector that grows is in memory twice while it is moved.
                 bytes.reserve_exact((bytes.len() / SAMPLE + 1) * (rows - SAMPLE) / 16 * 17);
             }
         }

@@ -1,6 +1,6 @@
-//! Replaces the IDs of contacts by numbers while tables are counted. A number takes a sixth of the memory of the text, and a table can be
-//! looked up by it without a search. Numbers have the same order as the texts, so a table that is sorted by numbers is also sorted by
-//! texts.
+//! Replaces the IDs of contacts by numbers while tables are counted. A number takes a sixth of the memory of the text, and can be used as
+//! an index into a table, without a search. Numbers have the same order as the texts, so a table that is sorted by numbers is also sorted
+//! by texts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ pub struct ContactNumbers {
 }
 
 impl ContactNumbers {
-    /// The tables with numbers for contacts; null stays null. This is fastest if the first table has most of the contacts, in order.
-    /// A table is taken after the texts of the one before it were dropped.
+    /// The tables with numbers for contacts; null stays null. This is fastest if the first table has most of the contacts, in order. The
+    /// next table is taken from the iterator after the texts of the table before it were freed.
     ///
     /// # Errors
     /// When a table is an error or lacks a column of contacts.
@@ -82,12 +82,12 @@ impl ContactNumbers {
 /// A table's rows before they are numbered.
 pub struct Unnumbered {
     pub frame: DataFrame,
-    /// If contacts are numbers already: which. Otherwise they are texts.
+    /// The numbering of the frame, if its contacts are numbers already; `None` if they are texts.
     pub numbers: Option<ContactNumbers>,
 }
 
-/// Gives numbers to contacts in the order in which they come. The numbers of contacts that are not in the first column change at the end,
-/// so that all numbers have the order of the texts.
+/// Gives numbers to contacts in the order in which they come. If later columns have contacts that the first column lacks, all numbers are
+/// replaced at the end, so that they have the order of the texts.
 #[derive(Default)]
 struct Numbering {
     known: ContactIds,
@@ -117,7 +117,7 @@ impl Numbering {
     }
 
     fn of_numbers(&mut self, numbers: &UInt32Chunked, before: &ContactNumbers) -> UInt32Chunked {
-        // Contacts that are in no table any more get no number.
+        // Contacts that no row uses any more get no number.
         let mut is_used = vec![false; before.count()];
         numbers.iter().flatten().for_each(|number| is_used[number as usize] = true);
         let all = || before.ids.iter().zip(&is_used);
@@ -147,7 +147,7 @@ impl Numbering {
         number
     }
 
-    /// The final numbers; and if they differ, the final number for each number so far.
+    /// The final numbers. If they differ from the numbers given so far, also the final number for each number given so far.
     fn finish(self) -> PolarsResult<(ContactNumbers, Option<Vec<u32>>)> {
         let Numbering { known, found, .. } = self;
         if u32::try_from(known.len() + found.len()).is_err() {

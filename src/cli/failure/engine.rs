@@ -1,11 +1,11 @@
-//! What to do about an engine outside of this process.
+//! What to do about a failure of an engine outside of this process.
 
 use super::{UNAUTHORIZED, UNAVAILABLE, UNEXPECTED, USAGE};
 use archive::engine::EngineError;
 
 pub(super) const ENGINE_PATH: &str = "the engine must read and write `output.dir`: see `engine.path` and its credentials in docs/scale.md; `engine.kind = \"polars\"` counts in this process";
 
-/// What to do about an engine. `None` if the failure was not of the engine.
+/// The exit code and the hint for a failure of an engine. `None` if the engine did not cause the failure.
 pub(super) fn engine_code_and_hint(error: &EngineError) -> Option<(u8, &'static str)> {
     match error {
         EngineError::Unreachable { .. } => Some((UNAVAILABLE, "check `engine.url`, start the engine, and run it again")),

@@ -1,5 +1,5 @@
-//! The message for a channel: blocks for Slack, and the same as a text. Slack shows the text where it shows no blocks; Mattermost, which takes
-//! the same message, shows nothing else.
+//! The message for a chat channel: blocks for Slack, and the same content as one text. Slack shows the text where it does not show blocks.
+//! Mattermost accepts the same message and shows only the text.
 //!
 //! Names and sentences come from the data. In blocks they are plain text or in a code block, and never become markup.
 
@@ -25,7 +25,7 @@ enum Part {
     Link(String),
 }
 
-/// `digest` is the last month of the command, if its reports were built; `link` is where people find that month.
+/// `digest` is about the last month of the command, if its reports were built. `link` is the URL at which people find that month.
 pub(crate) fn message(notification: &Notification, digest: Option<&Digest>, link: Option<String>) -> Value {
     let heading = heading(notification);
     let parts = parts(notification, digest, link);
@@ -101,7 +101,7 @@ fn table(digest: &Digest) -> String {
     let table = trimmed(&table).replace('`', "'");
     let lines: Vec<&str> = table.lines().collect();
     let mut length = 0;
-    // The markup of a character takes up to five.
+    // `escaped` turns one character into up to five, so the length is that of the escaped text.
     let fitting = lines.iter().take_while(|line| {
         length += escaped(line).chars().count() + 1;
         length <= BLOCK_MAX - 100
@@ -131,7 +131,7 @@ impl Part {
     }
 }
 
-/// Slack's three characters of control.
+/// Escapes the three characters that have a meaning in Slack's markup.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

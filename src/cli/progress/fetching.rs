@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use reports::digest::grouped;
 
-/// The speed is measured over this time: a rate-limit window.
+/// The time over which the speed is measured: the length of a rate-limit window.
 const RECENT: Duration = Duration::from_secs(10);
 
 /// One plan being fetched.
@@ -17,7 +17,7 @@ pub(super) struct Fetching {
     pages: u64,
     /// The number of rows that came from the API in this run.
     rows_come: u64,
-    /// Rows and requests so far, at instants of the last seconds.
+    /// The numbers of rows and requests so far, sampled during the last ten seconds.
     samples: VecDeque<Sample>,
 }
 
@@ -136,7 +136,7 @@ impl Fetching {
         let Some((speed, requests)) = self.speeds() else { return Numbers { rows, total, speed: None, share: None, left: None } };
         let left = (speed > 0.0 && total > rows).then(|| {
             let left = Duration::from_secs(((total - rows) as f64 / speed).ceil() as u64);
-            // Streams that have not begun have no total yet.
+            // Streams that have not begun have no total yet, so more time may be left.
             let at_least = if self.streams.len() < self.planned { "at least" } else { "about" };
             format!("{at_least} {}", humantime::format_duration(left))
         });

@@ -1,6 +1,6 @@
 //! The reports for other tools: sources for dbt, views for DuckDB, an Open Data Contract. All three read the Parquet files of all months.
 //!
-//! YAML contains JSON: every text is written as a JSON string, so no name and no path can be read as anything else.
+//! Every JSON string is valid YAML. So every text is written as a JSON string, and YAML reads no name and no path as anything else.
 
 use serde_json::Value;
 
@@ -10,18 +10,18 @@ use reports::digest::one_line;
 /// Where the reports of a job are.
 pub(super) struct Reports {
     pub job: String,
-    /// The folder with a folder for each month: a path, or an address in a bucket.
+    /// The folder with a folder for each month: a path, or the URL of a folder in a bucket.
     pub place: String,
 }
 
 impl Reports {
-    /// The files of a report in all months. `name` is that of the report, or what stands for it.
+    /// The files of a report in all months. `name` is the name of the report, or a placeholder for it.
     fn files(&self, name: &str) -> String {
         format!("{}/*/{name}.parquet", self.place)
     }
 }
 
-/// A script of views for DuckDB. A second run replaces them.
+/// A script of views for DuckDB. If the script runs again, it replaces the views.
 pub(super) fn duckdb<'a>(reports: &Reports, tables: impl Iterator<Item = &'a Table>) -> String {
     let view = |table: &Table| {
         let files = reports.files(table.name).replace('\'', "''");
@@ -37,7 +37,8 @@ pub(super) fn duckdb<'a>(reports: &Reports, tables: impl Iterator<Item = &'a Tab
 /// `sources.yml` of dbt, with a test for each key, each column that is never null, and each column whose values are listed. dbt-duckdb reads
 /// the files from `external_location`.
 pub(super) fn dbt<'a>(reports: &Reports, tables: impl Iterator<Item = &'a Table>) -> String {
-    // dbt-duckdb puts the name of the table for `{name}` and reads doubled braces as one; dbt itself reads double braces as an expression.
+    // dbt-duckdb replaces `{name}` by the table's name and reads a doubled brace as one brace. Before that, dbt evaluates `{{ … }}` as an
+    // expression. So each brace of the path becomes an expression with a doubled brace as its result.
     let brace = |character: char| match character {
         '{' => "{{ '{{' }}".to_string(),
         '}' => "{{ '}}' }}".to_string(),
@@ -102,7 +103,7 @@ pub(super) fn odcs<'a>(reports: &Reports, tables: impl Iterator<Item = &'a Table
     lines.add(0, "servers:");
     lines.add(1, "- server: \"reports\"");
     let place = reports.files("{model}");
-    // The standard has no type for Google's buckets.
+    // The standard has no type for Google's buckets, so they are `custom`.
     let (kind, key) = match place.split_once("://") {
         Some(("s3", _)) => ("s3", "location"),
         Some(("az", _)) => ("azure", "location"),
@@ -127,7 +128,7 @@ pub(super) fn odcs<'a>(reports: &Reports, tables: impl Iterator<Item = &'a Table
                 lines.add(5, "timezone: true");
                 lines.add(5, "defaultTimezone: \"UTC\"");
             }
-            // The tool that tests contracts knows no longer name.
+            // `datacontract test` does not know the longer name of this type.
             let physical = if column.kind == Kind::Instant { "TIMESTAMP" } else { sql_type(column.kind) };
             lines.add(4, format!("physicalType: {}", quoted(physical)));
             lines.add(4, format!("description: {}", quoted(&meaning(column))));
@@ -164,7 +165,7 @@ impl Lines {
     }
 }
 
-/// A text as JSON, with escapes for the control characters that only JSON allows as they are.
+/// A text as a JSON string. The control characters that JSON allows unescaped, but YAML does not, are escaped.
 fn quoted(text: &str) -> String {
     let escaped = |character: char| match character {
         '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(character)),

@@ -48,7 +48,7 @@ enum From {
 }
 
 impl Selection {
-    /// The lists to read. Users are sorted by age, the oldest first, so that new ones come at the end. Leads cannot be sorted.
+    /// The lists to read. Users are sorted by creation, the oldest first, so that new users are at the end. Leads cannot be sorted.
     fn lists(&self) -> Vec<Request> {
         let sorted = || Request::get("/users").with("order", "asc").with("sort", "created_at");
         match self {
@@ -192,7 +192,7 @@ fn skip_to(lists: &mut VecDeque<Numbered<wire::Person>>, cursor: &Cursor) -> Opt
         let Some(list) = lists.pop_front() else { break };
         before = before.zip(list.total).map(|(sum, total)| sum + total);
     }
-    // The first page of each list was fetched already.
+    // `open` has already fetched page 1 of each list, so a cursor at page 1 skips nothing.
     if let Some(list) = lists.front_mut().filter(|_| cursor.at != "1") {
         list.skip_to(cursor);
     }

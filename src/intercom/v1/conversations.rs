@@ -1,4 +1,5 @@
-//! The conversations of a period. The API has no filter by date, so they are read newest first, until all rows of a page are older.
+//! The conversations of a period. The API has no filter by date, so they are read newest first, until all rows of a page are from before
+//! the period.
 
 use std::sync::Arc;
 
@@ -72,8 +73,8 @@ impl ConversationStream {
         Ok(())
     }
 
-    /// Whether this conversation and all that follow it began before the period. The API may sort by the latest change instead. Then this
-    /// is certain if the conversation last changed before the period.
+    /// Whether this conversation and all rows after it were created before the period. If the API sorts by the latest change instead of the
+    /// creation, this is certain only if the conversation last changed before the period.
     fn is_before(&self, row: &Conversation) -> bool {
         let was_changed_before = row.updated_at.is_some_and(|updated_at| updated_at < self.start);
         row.created_at < self.start && (self.is_newest_first || was_changed_before)

@@ -7,8 +7,8 @@ use crate::types::{ConversationTotals, Counted, ListedGroup, Totals, id_field};
 use crate::wire as shared;
 use domain::{Group, GroupKind};
 
-/// The page size of the only count that has pages, and the most pages. A workspace hardly has that many tags. The limit stops a list that
-/// always names a next page.
+/// The page size of the sizes by name, the only count that has pages, and the most pages. A workspace hardly has so many tags. The limit
+/// stops a server that always reports a further page.
 const PER_PAGE: u32 = 60;
 const PAGES_MAX: u32 = 1_000;
 
@@ -21,7 +21,8 @@ impl V1 {
         self.transport.send(&Request::get("/counts").with("type", "conversation"), wire::conversation_states).await
     }
 
-    /// The list is read first: a conversation that comes between the two requests is not missed by it.
+    /// The list is requested before the counts. So a conversation that is created between the two requests is in `known`, but not in
+    /// `found`.
     pub(crate) async fn conversation_totals(&self) -> Result<Option<ConversationTotals>, RequestError> {
         let list = Request::get("/conversations").with("per_page", "1").once();
         let found = self.transport.send(&list, shared::total).await?;

@@ -6,8 +6,8 @@ use crate::transport::Request;
 use domain::{FoundContact, Reference};
 
 impl V1 {
-    /// Looks up e-mail addresses; other references are skipped. Calls of 1.x take any reference as it is, so no look-up is needed before a
-    /// call. This explains afterwards why a call failed.
+    /// Looks up e-mail addresses; other references are skipped. Tag calls of 1.x accept every kind of reference, so no look-up is needed
+    /// before a call. The look-up explains afterwards why a call failed.
     pub(crate) async fn find(&self, references: &[Reference], tag: Option<&str>) -> Result<Vec<FoundContact>, StreamError> {
         let mut found = Vec::new();
         for reference in references {
@@ -17,7 +17,7 @@ impl V1 {
                 let tag = tag.map(str::to_string);
                 match self.transport.send(&request, move |body| wire::found_contacts(body, tag.as_deref())).await {
                     Ok(holders) => found.extend(holders),
-                    // 1.0 returns a single user for an address, and an error for none or several.
+                    // 1.0 returns a single user for an e-mail address, and an error if no user or several users have it.
                     Err(error) if error.is_missing() => {}
                     Err(error) => return Err(error.into()),
                 }

@@ -19,10 +19,11 @@ use crate::stream::Bounds;
 use crate::transport::{Request, Transport};
 
 const PATHS: [&str; 2] = ["/users/scroll", "/contacts/scroll"];
-/// How many pages a subscriber may lag behind. The scroll expires when no page is requested for a minute.
+/// How many pages a subscriber may lag behind before the scroll waits for it. The scroll expires when no page is requested for a minute.
 const BUFFERED_PAGES: usize = 4;
 const ATTEMPTS_MAX: u32 = 6;
-/// How long to wait for a scroll that another program has open. It expires a minute after its last use.
+/// How long to wait before the next attempt to open the scroll, when another program has a scroll open. An open scroll expires a minute
+/// after its last use.
 const WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -153,8 +154,8 @@ impl Scroll {
     }
 }
 
-/// A scroll that expired or was dropped can be restarted. After a transient failure it can be restarted too, because the server may have
-/// moved on although the page did not arrive.
+/// A scroll that expired or was dropped can be restarted. After a transient failure the scroll is restarted too, because the server may
+/// have moved to the next page although this page did not arrive.
 fn stopped(error: RequestError) -> Stopped {
     if error.is_transient() { Stopped::Lost(error.into()) } else { Stopped::Failed(error.into()) }
 }
@@ -176,7 +177,7 @@ async fn send_to_all(subscribers: &mut Vec<mpsc::Sender<ScrollEvent>>, event: &S
 impl Subscription {
     pub(super) async fn next(&mut self) -> ScrollEvent {
         self.scroll.start_for(self.id);
-        // The task always sends how it ended. If nothing comes, the runtime is shutting down.
+        // The task of the scroll always sends how it ended. If the channel closes without such an event, the runtime is shutting down.
         self.events.recv().await.unwrap_or(ScrollEvent::Failed(StreamError::Abandoned))
     }
 }

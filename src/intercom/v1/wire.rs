@@ -26,7 +26,7 @@ pub(super) struct ScrollPage {
 #[derive(Default, Deserialize)]
 struct Pages {
     total_pages: Option<Whole>,
-    /// An address. It is not followed. It only shows that there is a next page.
+    /// A URL. It is not followed. It only shows that there is a next page.
     next: Option<Text>,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn contacts(body: &[u8]) -> Result<Page<Person>, DecodeError> {
     Ok(Page { rows: persons(list.users, counted)?, total, last: pages.last(), has_next: pages.has_next(), oddities: Oddities::default() })
 }
 
-/// Decodes a list of contacts with an e-mail address. In 1.0 the body may be a single user.
+/// Decodes the list of the contacts that have the requested e-mail address. In 1.0 the body may be a single user.
 pub(super) fn found_contacts(body: &[u8], tag: Option<&str>) -> Result<Vec<FoundContact>, DecodeError> {
     let persons = match contacts(body) {
         Ok(page) => page.rows,
@@ -86,7 +86,7 @@ pub(super) fn scroll_page(body: &[u8]) -> Result<ScrollPage, DecodeError> {
     Ok(ScrollPage { persons, param })
 }
 
-/// The oddities of the page itself are added to its first row, because subscribers of a scroll take single rows.
+/// The oddities of the page itself are added to its first row, because subscribers of a scroll take single rows, not pages.
 fn persons(wire: Vec<person::WirePerson>, counted: Oddities) -> Result<Vec<Person>, DecodeError> {
     let person = |(index, wire): (usize, person::WirePerson)| wire.into_person().ok_or_else(|| shape(format!("users[{index}].id")));
     let mut persons: Vec<Person> = wire.into_iter().enumerate().map(person).collect::<Result<_, _>>()?;

@@ -1,4 +1,4 @@
-//! What is asked about one contact.
+//! Requests about one contact: its tags, its choices about subscriptions, and what became of it.
 
 use super::V2;
 use crate::error::{Failure, RequestError};
@@ -7,7 +7,7 @@ use crate::wire;
 use crate::wire::subscriptions::{first_of_each, subscriptions};
 use domain::{Fate, Subscription, TagDate};
 
-/// How often a contact may have been merged further. The API follows as many.
+/// The most further merges that are followed after the first one. The API follows the same number of merges.
 const HOPS_MAX: u32 = 3;
 
 impl V2 {
@@ -39,8 +39,8 @@ impl V2 {
         }
     }
 
-    /// What became of a contact. A merged contact is followed to the one that goes on. `is_known` says which contacts are known to exist:
-    /// they are not asked for.
+    /// What became of a contact. Merges are followed to the contact that still exists. `is_known` says which contacts are known to exist:
+    /// these contacts are not requested.
     pub(crate) async fn fate(&self, contact_id: &str, is_known: &(dyn Fn(&str) -> bool + Sync)) -> Result<Fate, RequestError> {
         let mut fate = Fate::Deleted;
         let mut asked = contact_id.to_string();
@@ -51,7 +51,7 @@ impl V2 {
             let request = Request::get("/contacts/{id}").at(format!("/contacts/{asked}"));
             let error = match self.transport.send(&request, wire::contact_id).await {
                 Ok(found) if found == contact_id => return Ok(Fate::Present),
-                // The API may answer with the contact that goes on.
+                // The API may return the contact into which this contact was merged.
                 Ok(found) => return Ok(Fate::Merged(found)),
                 Err(error) => error,
             };
@@ -60,7 +60,7 @@ impl V2 {
                 Failure::Status { status: 410, canonical, .. } => canonical.as_deref().map(str::to_string),
                 _ => return Err(error),
             };
-            // Without a link, the record is gone and nothing goes on.
+            // Without a link to another contact, the contact is deleted, or the last merge that was found counts.
             let Some(next) = next.filter(|next| *next != asked) else { return Ok(fate) };
             let is_end = is_known(&next);
             fate = Fate::Merged(next.clone());

@@ -1,4 +1,4 @@
-//! Sizes on 2.x, which has no `/counts`. They are the totals of lists and searches, which requests for one row get.
+//! Sizes on 2.x, which has no `/counts`. They are the totals of lists and searches, taken from requests for one row.
 
 use futures_util::future::{try_join_all, try_join3};
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ impl V2 {
         try_join_all(states).await
     }
 
-    /// The search is sent first: a conversation that comes between the two requests is not missed by it.
+    /// The search is sent before the list. So a conversation that is created between the two requests is in `known`, but not in `found`.
     pub(crate) async fn conversation_totals(&self) -> Result<Option<ConversationTotals>, RequestError> {
         let all = json!({ "field": "created_at", "operator": ">", "value": 0 });
         let search = Request::search("/conversations/search", all, super::by_creation()).page(1, None).once();

@@ -1,5 +1,5 @@
-//! Streams of 2.x, paged by cursor. A stream ends only at a page without a cursor; an empty page is not the end. A cursor that came before
-//! is an error. A next page that is given as an address is an error too.
+//! Streams of 2.x, paged by cursor. A stream ends only at a page without a cursor; an empty page is not the end. A cursor that an earlier
+//! page had is an error. A next page that is given as a URL is an error too.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};

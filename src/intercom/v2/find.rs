@@ -18,7 +18,8 @@ impl V2 {
         let filters: Vec<Value> = references.iter().flat_map(filters).collect();
         let found = try_join_all(filters.chunks(FILTERS_MAX).map(|some| self.find_some(some, tag))).await?;
         let Some(tag) = tag else { return Ok(found.into_iter().flatten().collect()) };
-        // A contact's record lists only ten of its tags. If the tag may be among the others, the contact's tags are requested.
+        // A contact's record lists only ten of its tags. If the tag is not listed and the list is incomplete, all tags of the contact are
+        // requested.
         let checked = found.into_iter().flatten().map(|holder| async move {
             let is_tagged = match holder.is_tagged {
                 Some(is_tagged) => is_tagged,
@@ -41,7 +42,7 @@ impl V2 {
         }
     }
 
-    /// Reads all pages, because more contacts than fit on a page may share an address.
+    /// Reads all pages, because more contacts than fit on a page may share an e-mail address.
     async fn find_some(&self, filters: &[Value], tag: Option<&str>) -> Result<Vec<FoundContact>, StreamError> {
         let request = Request::search("/contacts/search", json!({ "operator": "OR", "value": filters }), super::by_creation());
         CursorStream::new(self.transport.clone(), request, self.page_size, wire::found_contacts)
@@ -51,8 +52,8 @@ impl V2 {
     }
 }
 
-/// The filters for a reference. It is not known whether `=` is case-sensitive for addresses. So an address with capitals is also searched
-/// in lower case.
+/// The filters for a reference. It is not known whether `=` is case-sensitive for e-mail addresses. So an e-mail address with capitals is
+/// also searched in lower case.
 fn filters(reference: &Reference) -> Vec<Value> {
     let filter = |field: &str, value: &str| json!({ "field": field, "operator": "=", "value": value });
     match reference {

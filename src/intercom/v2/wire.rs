@@ -47,7 +47,7 @@ pub(crate) fn contacts(body: &[u8], expected_tag: Option<&str>) -> Result<WirePa
     Ok(WirePage { oddities, ..page? })
 }
 
-/// The number of rows of the same page as `contacts`, from any reader of JSON.
+/// Decodes the same page as `contacts` with any JSON parser. Returns the number of rows.
 pub(crate) fn contact_rows_of<'de, D: serde::Deserializer<'de>>(json: D) -> Result<usize, D::Error> {
     let mut oddities = Oddities::default();
     let rows = ContactList::deserialize(json)?.data.into_iter().map(|wire| wire.into_contact(None, &mut oddities));
@@ -55,7 +55,7 @@ pub(crate) fn contact_rows_of<'de, D: serde::Deserializer<'de>>(json: D) -> Resu
     rows.map(|rows| rows.len()).ok_or_else(|| serde::de::Error::custom("a contact has no id"))
 }
 
-/// Decodes the same page as `contacts`, but for a lookup.
+/// Decodes the same page as `contacts`, but returns only what a look-up needs.
 pub(crate) fn found_contacts(body: &[u8], tag: Option<&str>) -> Result<WirePage<FoundContact>, DecodeError> {
     contact_page(body, |wire| wire.into_found_contact(tag))
 }

@@ -1,4 +1,5 @@
-//! Custom attributes. They are an object whose keys the workspace chose. It is decoded into a list without an intermediate JSON value.
+//! Custom attributes. The API sends them as an object whose keys the workspace chose. This object is decoded into a list without an
+//! intermediate JSON value.
 
 use std::fmt;
 
@@ -102,7 +103,8 @@ impl<'de> Deserialize<'de> for Attribute {
     }
 }
 
-/// Keeps a list or an object as JSON. These are rare, and are references to custom objects. A value that is nested too deep is dropped.
+/// Converts a list or an object to JSON text. Lists and objects are rare, and are references to custom objects. A value that is nested too
+/// deep is dropped.
 fn as_json(value: Option<Value>) -> Attribute {
     if value.is_none() {
         count(|oddities| oddities.nested_too_deep += 1);

@@ -84,7 +84,7 @@ pub(crate) fn companies(body: &[u8]) -> Result<Page<Company>, DecodeError> {
     struct Pages {
         #[serde(default)]
         total_pages: Whole,
-        /// It is not followed. It only shows that there is a next page.
+        /// Shows only that there is a next page. A URL in it is not followed.
         #[serde(default)]
         next: Next,
     }

@@ -132,7 +132,8 @@ pub(crate) fn counting_when_good<T, E>(decode: impl FnOnce() -> Result<T, E>) ->
     decode().inspect_err(|_| COUNTED.set(before))
 }
 
-/// Decodes a body and returns its oddities: fields of another type than documented, and repaired texts.
+/// Decodes a body and returns its oddities: fields of another type than documented, repaired texts, and attributes that are nested too
+/// deep.
 pub(crate) fn counting<T>(decode: impl FnOnce() -> T) -> (T, Oddities) {
     COUNTED.take();
     let decoded = decode();

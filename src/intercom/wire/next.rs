@@ -7,13 +7,13 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::lenient::{Text, Whole, some};
 
-/// `pages.next` as sent: absent or null at the end, an object with the cursor, or (elsewhere in the API) an address.
+/// `pages.next` as sent: absent or null at the end, an object with the cursor, or (in other lists of the API) a URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Next {
     #[default]
     End,
     After(String),
-    /// An address. It is never followed: it may lead to another host, which would get the token.
+    /// A URL. It is never followed: it may lead to another host, which would get the token.
     Address(String),
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct ListPages {
     total_pages: Whole,
 }
 
-/// How to request the next page of such a list: the name of a parameter, and its value.
+/// How to request the next page of a list that is documented as unpaged: the name of a parameter, and its value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ListNext {
     End,
@@ -52,7 +52,7 @@ impl ListPages {
     }
 }
 
-/// The paging parameter in an address. `None` if the address has none.
+/// The paging parameter in a URL. `None` if the URL has no such parameter.
 fn in_address(address: &str) -> Option<ListNext> {
     let url = reqwest::Url::parse(address).or_else(|_| reqwest::Url::parse("http://relative")?.join(address)).ok()?;
     let value = |wanted: &str| {

@@ -3,7 +3,7 @@
 
 use super::lenient::count;
 
-/// A repaired body, and the numbers of texts and numbers that were replaced in it.
+/// A repaired body, and the counts of the texts and of the numeric values that were repaired in it.
 pub(super) struct Repaired {
     pub body: Vec<u8>,
     texts: u64,

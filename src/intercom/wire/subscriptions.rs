@@ -36,8 +36,8 @@ pub(crate) fn subscription_types(body: &[u8]) -> Result<ListPage<SubscriptionTyp
     })
 }
 
-/// All choices of one contact. The list has the types that it opted out of, and the types that it opted into: the consent type of each
-/// says which. An unknown consent type is `None`.
+/// All choices of one contact. The list has the types that the contact opted out of (consent type `opt_out`) and the types that it opted
+/// into (`opt_in`). An entry with another consent type is `None`.
 pub(crate) fn subscriptions(body: &[u8]) -> Result<ListPage<Option<Subscription>>, DecodeError> {
     #[derive(Deserialize)]
     struct WireChoice {
@@ -56,7 +56,8 @@ pub(crate) fn subscriptions(body: &[u8]) -> Result<ListPage<Option<Subscription>
     })
 }
 
-/// One of the two lists in a contact's record. It has at most ten types; `has_more` and `total_count` show whether these are all.
+/// A list of choices in a contact's record: the opt-outs or the opt-ins. It has at most ten types; `has_more` and `total_count` show
+/// whether these are all.
 #[derive(Deserialize)]
 pub(crate) struct OwnList {
     #[serde(default)]
@@ -71,7 +72,7 @@ struct Linked {
     id: Option<Text>,
 }
 
-/// The choices in a contact's record. `None` if it has neither list. If both name a type, the contact opted out of it.
+/// The choices in a contact's record. `None` if the record has neither list. If both lists have a type, the contact opted out of it.
 pub(crate) fn own_subscriptions(opted_out: Option<OwnList>, opted_in: Option<OwnList>) -> Option<OwnSubscriptions> {
     if opted_out.is_none() && opted_in.is_none() {
         return None;

@@ -19,12 +19,13 @@ struct TagReference {
 }
 
 impl TagList {
-    /// The tags of a company or a conversation, which has them all unless it says otherwise.
+    /// The tags of a company or a conversation. The list is complete unless `has_more` or `total_count` says otherwise.
     pub(crate) fn own(self) -> Option<OwnTags> {
         self.ids(|has_more| has_more != Some(true))
     }
 
-    /// The tags of a contact, which has at most ten of them, and says whether these are all.
+    /// The tags of a contact. A contact's record lists at most ten tags, so the list is complete only if `has_more` is false and
+    /// `total_count`, if given, agrees.
     pub(crate) fn own_if_said_complete(self) -> Option<OwnTags> {
         self.ids(|has_more| has_more == Some(false))
     }

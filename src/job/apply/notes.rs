@@ -1,4 +1,4 @@
-//! The record of the tags that this job added: one for each month with its manifest, and the pending contacts of a run.
+//! The record of the tags that this job added: a table and a manifest for each month, and a file with the pending contacts of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -43,7 +43,7 @@ const FORMAT: u32 = 1;
 const TAGGED_FILE: &str = "tagged.parquet";
 /// The file with the pending contacts, in `applied/` next to the folders of the months. [`archive::table::write_bundle`] writes it.
 const PENDING_FILE: &str = "pending.arrows";
-/// The name of this file in programs before 2026-12.
+/// The name of the file with the pending contacts in programs before 2026-12.
 const OLD_PENDING_FILE: &str = "pending.parquet";
 /// The files in `applied/` that belong to no month.
 pub(crate) const PENDING_FILES: [&str; 2] = [PENDING_FILE, OLD_PENDING_FILE];
@@ -69,7 +69,8 @@ struct AppliedRun {
 /// The contacts that this job tagged: the tag's ID for each rule and contact.
 pub(super) type Tagged = BTreeMap<(String, String), String>;
 
-/// Contacts that a run was allowed to tag and whose result is unknown: for each rule and contact, whether it may have the tag now.
+/// Contacts that a run was allowed to tag and that are not certainly tagged: for each rule and contact, whether the contact may have the
+/// tag now.
 pub(super) type Pending = BTreeMap<(String, String), bool>;
 
 /// The contacts that this job has tagged, from the newest month with applied tags.

@@ -97,7 +97,7 @@ fn cause(error: &RequestError) -> Option<Cause> {
 }
 
 impl Answers {
-    /// The first failure, if every request failed for the same reason: ten lines would only repeat it.
+    /// The first failure, if every request failed for the same reason. Then only this failure is reported.
     fn common_failure(&self) -> Option<&RequestError> {
         fn failed<T>(answer: &Option<Result<T, RequestError>>) -> Option<Option<&RequestError>> {
             answer.as_ref().map(|answer| answer.as_ref().err())

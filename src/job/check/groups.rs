@@ -53,7 +53,7 @@ pub(super) async fn check(
                         found.len() - 1
                     }
                 };
-                // The population may be one of the cohorts.
+                // A group that is also the population is not a repetition: only a second cohort of the same group is.
                 let is_again = !is_population && cohorts.contains(&number);
                 if !is_population {
                     cohorts.push(number);
@@ -193,7 +193,7 @@ pub(super) fn check_profile(job: &Job, answers: &Answers, findings: &mut Vec<Fin
 /// Checks the types of subscriptions that rules name.
 pub(super) fn check_subscriptions(job: &Job, answers: &Answers, findings: &mut Vec<Finding>) {
     match &answers.subscription_types {
-        // The settings refuse such a rule where the API has no types.
+        // If the API has no types of subscriptions, the settings refuse rules that name one.
         None | Some(Ok(None)) => {}
         Some(Ok(Some(types))) => {
             let unknown = unknown_subscriptions(job, types);

@@ -14,7 +14,7 @@ use domain::Month;
 /// contacts are in several streams (200,000 in 12 groups and everyone), and 1,300 if each contact is in one stream. The sum is
 /// about doubled, because real contacts have longer texts and more attributes.
 const BYTES_PER_ROW: f64 = 3072.0;
-/// The bytes until a month is published, as a multiple of the bytes of the published month, if each contact is in one stream.
+/// The disk space that a run needs until its month is published, as a multiple of the published month, if each contact is in one stream.
 const WORK: f64 = 5.0;
 /// The minimum number of bytes of a month, because files with few rows take space too.
 const BYTES_AT_LEAST: f64 = 1_048_576.0;

@@ -55,7 +55,7 @@ pub struct TextFile<R, T: 'static> {
 }
 
 impl<R: Rows, T> TextFile<R, T> {
-    /// `form` makes the text, of what is described by `of`.
+    /// `form` makes the target that writes rows as text. It gets the file and `of`, such as the table.
     pub fn create(target: &Path, form: fn(BufWriter<File>, &'static T) -> R, of: &'static T) -> Result<TextFile<R, T>, ListingError> {
         let draft = Draft::create(target)?;
         let rows = form(draft.open()?, of);
@@ -109,7 +109,7 @@ impl Rows for ParquetFile {
     }
 
     fn restart(&mut self) -> Result<bool, ListingError> {
-        // Files of the same names are overwritten. All other files are removed with the folder.
+        // New chunks overwrite chunks of the same names. The other chunks are removed with the staging folder.
         self.chunks.clear();
         Ok(true)
     }

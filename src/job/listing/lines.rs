@@ -22,7 +22,7 @@ impl<W: Write> Lines<W> {
 }
 
 impl<W: Write> Rows for Lines<W> {
-    /// One page at a time.
+    /// Each page is written when it comes.
     fn at_once(&self) -> usize {
         1
     }

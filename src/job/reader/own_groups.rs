@@ -4,8 +4,8 @@ use super::StreamReader;
 use domain::{Contact, GroupKind, OwnTags};
 
 impl StreamReader {
-    /// Keeps only the groups that the job needs in the contact's own lists, and the subscriptions if the job wants them. A list counts as complete if it names all of these
-    /// groups.
+    /// Keeps only the groups that the job needs in the contact's own lists, and the subscriptions if the job observes them. A list counts
+    /// as complete if it has all of these groups.
     pub(super) fn with_own_groups(&self, contact: Contact) -> Contact {
         let of = |kind: GroupKind, list: Option<OwnTags>| {
             let groups = || self.own_lists_of.iter().filter(|group| group.kind == kind);

@@ -48,7 +48,8 @@ impl StreamReader {
             let resumed = tokio::task::spawn_blocking(move || Spool::resume(folder, progress).map_err(JobError::from));
             // If chunks cannot be read, the stream is fetched again.
             let mut spool = joined(resumed.await).map_err(Ended::Again)?;
-            // The earlier rows have only the groups that were looked for at that time.
+            // The rows of the earlier run have only the groups that it looked for, so the record keeps only the groups that both runs
+            // look for.
             spool.record().own_lists_of.retain(|key| self.own_lists_of.iter().any(|group| group.key() == *key));
             pages.spool = Some(spool);
         }
@@ -100,7 +101,8 @@ impl StreamReader {
                     pages.unwanted_before.clear();
                     self.create((self.clock)()).map_err(Ended::Failed)?
                 }
-                // This is not done before the first page came: until then the rows of an earlier run may still be needed.
+                // A new spool removes the rows of an earlier run. They are needed if no page comes, so the spool is created only after
+                // the first page.
                 None => self.create(opened_at).map_err(Ended::Failed)?,
             };
             let (total, cursor) = (page.total, page.cursor.clone());
@@ -158,7 +160,7 @@ struct Pages<R: Spooled> {
 }
 
 impl<R: Spooled> Pages<R> {
-    /// Drops rows that were not requested: the API returns a wider range.
+    /// Adds a page to the spool, without the rows that were not requested: the API may return a wider range.
     fn take(
         &mut self,
         spool: &mut Spool<R>,
@@ -168,7 +170,7 @@ impl<R: Spooled> Pages<R> {
         as_written: impl Fn(R) -> R,
     ) {
         let (wanted, unwanted): (Vec<R>, Vec<R>) = page.rows.into_iter().partition(is_wanted);
-        // Each dropped row is counted once: if the stream shifts, it comes again on the same page or on the next one.
+        // Each dropped row is counted once. If the stream shifts, the same row can come again on the same page or on the next one.
         spool.record().workspace_id = spool.record().workspace_id.take().or(page.workspace_id);
         let unwanted: HashSet<String> = unwanted.iter().map(|row| row.id().to_string()).collect();
         let outside = unwanted.difference(&self.unwanted_before).count() as u64;

@@ -6,8 +6,8 @@ use crate::strategy::expected_truncated_tags;
 use crate::stream::StreamKind;
 
 impl StreamReader {
-    /// Reads the first page, and the sizes of partitions if the stream is long. If these requests fail, the stream is fetched with
-    /// one cursor. That succeeds as well, or reports the error.
+    /// Reads the first page, and the sizes of partitions if the stream is long. If these requests fail, the stream is fetched with one
+    /// cursor, and that fetch reports the error if it fails too.
     pub(crate) async fn probe(&self, begun: &mut Begun) -> Probe {
         let Begun::Open(opened) = begun else { return Probe::default() };
         if !self.may_partition || opened.progress.is_some() {

@@ -26,7 +26,8 @@ pub(super) fn noticed(definitions: &Definitions, manifest: &Manifest, counted: &
             noticed.push(warning("compared_over_a_gap", &cohort.cohort_key, Some(compared.to_string()), None, detail));
         }
     }
-    // Who was merged is known from the snapshot alone, so it is said of the months that are compared.
+    // Only the snapshot shows which members were merged. Without this, a comparison counts merged members as departed, so only months
+    // that are compared have this finding.
     if manifest.vanished.is_none() && counted.cohorts.iter().any(|cohort| cohort.compared.is_some()) {
         noticed.push(Found {
             severity: "info".to_string(),
@@ -51,7 +52,7 @@ pub(super) fn noticed(definitions: &Definitions, manifest: &Manifest, counted: &
     noticed
 }
 
-/// `data_quality` is the last report, so it can name the reports before it.
+/// The finding that a report has too many rows for a sheet. `data_quality` is the last report, so it can name the reports before it.
 pub(super) fn too_long_for_xlsx(report: &str, rows: u64) -> Found {
     Found {
         severity: "info".to_string(),

@@ -13,8 +13,8 @@ use reports::analysis;
 use reports::history;
 use reports::steps;
 
-/// Writes the counting of a month as a script for `spark-sql`. Brings the earlier months up to date. The caller must have the job's lock. A later
-/// [`refresh`] takes what the script wrote.
+/// Writes the counting of a month as a script for `spark-sql`. Brings the earlier months up to date. The caller must have the job's lock.
+/// A later [`refresh`] reads what the script wrote.
 ///
 /// # Errors
 /// If the month has no usable snapshot, or an earlier month fails.

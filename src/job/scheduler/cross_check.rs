@@ -55,8 +55,9 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// Completes truncated own lists if it matters. This is so if the lists contradict a search, or if a search returned fewer
-    /// members than the month before and the lists cannot confirm that. Asks these contacts only if they are few.
+    /// Requests all tags of contacts with truncated lists if the result matters: if the lists contradict a search, or if a search
+    /// returned fewer members than before and the lists cannot confirm that. Does nothing if the contacts are too many. Returns whether
+    /// the tags were requested.
     async fn complete_own_lists(&mut self) -> Result<bool, JobError> {
         let tolerance = self.context.settings.completeness.tolerance;
         let matters = |stream: usize| {
@@ -110,7 +111,7 @@ impl Scheduler<'_> {
             return Ok(Vec::new());
         }
         let answers = self.work.join(TAG_DATES.name);
-        // Without answers it does not matter which lists are truncated.
+        // The truncated lists are only needed together with the answers of their contacts.
         let truncated = if answers.exists() { self.truncated().await? } else { Arc::default() };
         let compared = tokio::task::spawn_blocking(move || Ok(compare(&everyone, &searched, &truncated, &answers)?));
         let compared = joined(compared.await)?;
@@ -183,7 +184,7 @@ impl Scheduler<'_> {
         Ok(SpooledStream::whole(folder, StreamRecord { first_total, last_total, searched: Some(searched.received()), ..record }))
     }
 
-    /// Removes the rows of everyone, so that the next run reads them again. With the same rows it would find the same difference.
+    /// Removes the rows of everyone, so that the next run reads them again. The same rows would give the same difference.
     fn discard_everyone(&self) -> Result<(), JobError> {
         let at = self.plan.streams.iter().position(|stream| stream.kind == StreamKind::Everyone).filter(|stream| self.may_refetch(*stream));
         for partition in at.iter().flat_map(|stream| &self.streams[*stream].partitions) {

@@ -64,7 +64,7 @@ impl DeriveMembers {
         if context.client.capabilities().lists_own_segments && !truncated.is_empty() {
             return failed("contacts do not list all of their groups".to_string());
         }
-        // Contacts that were requested already cost nothing more.
+        // Contacts whose tags were already requested cost no more requests.
         let left = self.asking.as_ref().map_or(truncated.len(), |asking| asking.unanswered(&truncated)) as u64;
         if membership_strategy(self.search_requests, 0, left) == MembershipStrategy::SearchMembers {
             return failed(format!("it would take {left} requests for contacts with truncated lists"));
@@ -81,7 +81,7 @@ impl DeriveMembers {
             |pending: &PendingGroup| DerivedTag { key: pending.group.key(), folder: stream_folder(&self.work, &pending.group.key()) };
         let tags: Vec<DerivedTag> = self.groups.iter().map(folder).collect();
         let (folders, everyone) = (tags.clone(), self.everyone.clone());
-        // The answers of contacts are observed now, even if everyone was read long ago.
+        // The requested tags are observed now, even if everyone was read long ago.
         let asked_at = (!truncated.is_empty()).then(|| (context.clock)());
         let records = joined(tokio::task::spawn_blocking(move || Ok(derive_members(&everyone, &tags, &truncated, &answers)?)).await)?;
         let totals = join_all(self.groups.iter().map(|pending| context.client.member_count(&pending.group, None))).await;

@@ -55,8 +55,8 @@ impl Scheduler<'_> {
         self.fetch_probed(waiting, probe).await
     }
 
-    /// Chooses the strategy on 1.x. There contacts list all of their groups, and streams announce their size when they are opened.
-    /// Groups that share the scroll are left out: they cost no requests of their own.
+    /// Chooses the strategy on 1.x. There, contacts list all of their groups, and streams announce their size when they are opened.
+    /// Groups that share the scroll are left out, because the scroll returns their members without additional requests.
     pub(super) fn choose_strategy_at_once(&mut self) {
         let announced = |waiting: &Waiting| waiting.reader.announced(&waiting.begun);
         let everyone = self.waiting.iter().find(|waiting| self.plan.streams[waiting.stream].kind == StreamKind::Everyone);
@@ -99,7 +99,7 @@ impl Scheduler<'_> {
         let search_requests = self.search_requests(&streams);
         let is_too_many = |contacts| membership_strategy(search_requests, 0, contacts) == MembershipStrategy::SearchMembers;
         if is_too_many(self.truncated_tags.contacts.len() as u64) {
-            // `DeriveMembers` decides when everyone was read.
+            // Too many contacts were found so far. `DeriveMembers` compares the numbers of requests again after everyone was read.
             return Ok(());
         }
         let expected = self.expected_truncated_tags();
@@ -202,8 +202,8 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// Takes the derived members. If the members of a group could not be derived, or their number does not agree with the group's total, they
-    /// are fetched by a search instead.
+    /// Takes the derived members. A group is searched for instead if its members could not be derived, or if their number does not agree
+    /// with the group's total.
     pub(super) async fn take_derived(&mut self, derivation: Derivation) -> Result<(), JobError> {
         let groups = match derivation {
             Derivation::Members(groups) => groups,
@@ -225,7 +225,7 @@ impl Scheduler<'_> {
         self.search(&disagree, "the members derived from the contacts' own lists do not agree with the group's total").await
     }
 
-    /// Falls back to searching for the members of groups.
+    /// Searches for the members of groups instead of deriving them.
     async fn search(&mut self, streams: &[usize], why: &str) -> Result<(), JobError> {
         for &stream in streams {
             let planned = &mut self.plan.streams[stream];

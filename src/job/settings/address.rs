@@ -1,11 +1,11 @@
-//! The addresses in settings: of the API and of the webhook, and the parts that may be shown.
+//! The URLs in settings: of the API and of the webhook, and the parts of them that may be shown.
 
 use reqwest::Url;
 use secrecy::SecretString;
 
 use intercom::proxy::is_loopback;
 
-/// The address of a webhook. It is a secret: everybody who knows it can write to the webhook.
+/// The URL of a webhook. It is a secret: everybody who knows the URL can write to the webhook.
 #[derive(Clone, Debug)]
 pub struct WebhookUrl {
     pub address: SecretString,
@@ -13,7 +13,7 @@ pub struct WebhookUrl {
     pub host: String,
 }
 
-/// An address without user name, password and query, for messages.
+/// A URL without user name, password and query, for messages.
 pub(super) fn without_secrets(address: &str) -> String {
     let (address, query) = match address.find(['?', '#']) {
         Some(query) => (&address[..query], "?…"),
@@ -26,7 +26,7 @@ pub(super) fn without_secrets(address: &str) -> String {
     }
 }
 
-/// Checks the address of the API. Returns whether its host is a loopback literal, or what is wrong with the address.
+/// Checks the URL of the API. Returns whether its host is a loopback literal, or what is wrong with the URL.
 pub(super) fn check_base_url(text: &str) -> Result<bool, &'static str> {
     let (url, is_loopback) = check(text)?;
     if url.query().is_some() || url.fragment().is_some() {
@@ -35,7 +35,7 @@ pub(super) fn check_base_url(text: &str) -> Result<bool, &'static str> {
     Ok(is_loopback)
 }
 
-/// The address of a webhook, or what is wrong with it, as a text that shows only the host.
+/// The URL of a webhook, or what is wrong with it, as a text that shows only the host.
 pub(super) fn check_webhook(text: &str) -> Result<WebhookUrl, String> {
     let text = text.trim();
     match check(text) {
@@ -51,7 +51,7 @@ fn host(url: &Url) -> String {
     format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or_default(), url.port().map_or(String::new(), |port| format!(":{port}")))
 }
 
-/// The address, and whether its host is a loopback literal. The error says what is wrong with the address.
+/// The URL, and whether its host is a loopback literal. The error says what is wrong with the URL.
 fn check(text: &str) -> Result<(Url, bool), &'static str> {
     let url = Url::parse(text).map_err(|_| "is not an address; write it like https://api.intercom.io")?;
     if !url.has_host() {

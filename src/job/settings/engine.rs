@@ -10,7 +10,7 @@ use super::setting::{Findings, Setting, path, word};
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub kind: EngineKind,
-    /// The address of a Spark Connect server. It may contain a token.
+    /// The URL of a Spark Connect server. It may contain a token.
     pub url: Option<SecretString>,
     pub token_file: Option<PathBuf>,
     /// The path of `output.dir` as the engine spells it, where that differs.
@@ -51,7 +51,7 @@ pub(super) fn check(raw: Raw, findings: &mut Findings<'_>) -> Engine {
             "this program was built without Spark; build it with `cargo install --path . --features spark`, which needs `protoc` (Debian: protobuf-compiler)",
         );
     }
-    // The address is never shown, because it may contain a token.
+    // The URL is never shown, because it may contain a token.
     match &raw.url {
         Some(url) if !url.starts_with(SCHEME) || shown_url(url).len() == SCHEME.len() => {
             findings
@@ -68,7 +68,7 @@ pub(super) fn check(raw: Raw, findings: &mut Findings<'_>) -> Engine {
     Engine { kind, url: raw.url.map(SecretString::from), token_file: raw.token_file, path: raw.path }
 }
 
-/// The address without parameters and user, which may be secret.
+/// The URL without parameters and user, which may be secret.
 fn shown_url(url: &str) -> String {
     let rest = url.strip_prefix(SCHEME).unwrap_or_default();
     let host = rest.split(['/', ';', '?', '#']).next().unwrap_or_default();

@@ -27,7 +27,7 @@ pub struct Intercom {
     pub request_timeout: Duration,
     pub give_up_after: Duration,
     pub token_file: Option<PathBuf>,
-    /// Whether the host is a loopback literal, the only place where the clock may be set (`--as-of`).
+    /// Whether the host of `base_url` is a loopback literal. Only then may the clock be set (`--as-of`).
     pub is_loopback: bool,
 }
 

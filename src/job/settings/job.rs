@@ -32,11 +32,11 @@ pub struct Job {
     pub tag_history: TagHistory,
     /// Whether the contacts' choices about subscriptions are observed.
     pub subscriptions: bool,
-    /// The most members of the last month that are asked for because they are gone.
+    /// The maximum number of members of the last month that are asked about because they are gone.
     pub vanished_max: u64,
     pub rules: Vec<JobRule>,
-    /// How many contacts may get or lose a rule's tag in one run, as a share of those that this job tagged before; the first time, of all
-    /// contacts in the snapshot.
+    /// How many contacts may get or lose a rule's tag in one run, as a share of the contacts that this job tagged before. If there are
+    /// none, as a share of all contacts in the snapshot.
     pub max_tag_change: f64,
     /// Whether the month's page shows some members by name.
     pub html_members: bool,
@@ -303,7 +303,7 @@ fn check_groups(tags: Vec<String>, segments: Vec<String>, findings: &mut Finding
 /// What the job observes besides the records of contacts.
 struct Observed {
     conversations: bool,
-    /// What subscriptions need. `None` if they are observed.
+    /// What is missing to observe subscriptions, for messages. `None` if they are observed.
     no_subscriptions: Option<&'static str>,
 }
 
@@ -342,7 +342,7 @@ fn check_rules(
     rules
 }
 
-/// Whether a text can be the name of a folder, or stand behind `rule:`.
+/// Whether a text can be the name of a folder, and can follow `rule:` in a key.
 fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 100 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }

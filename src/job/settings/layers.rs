@@ -14,7 +14,7 @@ const DEFAULTS: &str = include_str!("../../../config/default.toml");
 pub(super) const DEFAULTS_ORIGIN: &str = "the built-in defaults";
 const ENVIRONMENT_PREFIX: &str = "COHORTS";
 
-/// A flag of the command line that sets a key, with the key it sets.
+/// The key that a flag of the command line sets, and its value.
 pub type Flag = (&'static str, String);
 
 /// The sources of settings, in addition to the defaults and the environment.
@@ -198,7 +198,7 @@ fn unknown_keys(origin: &str, layer: &Config) -> Vec<Finding> {
         .filter(|key| !is_key(key))
         .map(|key| {
             let problem = match meant(&key) {
-                // There may be a secret in the file, so this must be reported.
+                // Such a key may have a secret as its value, so the message says where a token belongs.
                 _ if key.to_lowercase().contains("token") || key.to_lowercase().contains("secret") => {
                     "no such key; a token must not be in a settings file: remove it, and use the environment variable \
                      INTERCOM_ACCESS_TOKEN or a file that `intercom.token_file` names"
@@ -260,7 +260,7 @@ fn one(layer: &str, error: &config::ConfigError) -> SettingsError {
     SettingsError::Syntax { layer: layer.to_string(), problem: plain(error) }
 }
 
-/// The message without quoted lines that contain an address, which may be a secret.
+/// The message without quoted lines that contain a URL, which may be a secret.
 fn plain(error: &config::ConfigError) -> String {
     let text = error.to_string();
     let lines = text.trim().lines().map(|line| match line.split_once('|') {

@@ -23,7 +23,7 @@ pub enum MessageFormat {
     Slack,
 }
 
-/// The address at which people find the page of a month.
+/// The URL of the page of a month. It may contain `{month}`, which is replaced by the month.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link(String);
 
@@ -70,7 +70,7 @@ pub(super) struct Raw {
 
 pub(super) fn check(Raw { url, link, format }: Raw, findings: &mut Findings<'_>) -> Notify {
     Notify {
-        // The address is never shown, not even in an error: everybody who knows it can write to the webhook.
+        // The URL is never shown, not even in an error: everybody who knows it can write to the webhook.
         url: url.and_then(|url| check_webhook(&url).map_err(|problem| findings.add("notify.url", problem)).ok()),
         format: findings.one_of("notify.format", &format, &FORMATS).unwrap_or(MessageFormat::Json),
         link: link.and_then(|link| Link::parse(&link).map_err(|problem| findings.add("notify.link", problem)).ok()),

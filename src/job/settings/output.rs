@@ -9,11 +9,11 @@ use archive::store::Location;
 
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// Below it, each job has a folder of its name.
+    /// The folder or bucket in which each job has a folder of its name.
     pub dir: Location,
-    /// The folder on this machine for unfinished runs. `None`: [`Settings::archive`] chooses one.
+    /// The folder on this machine for unfinished runs. `None`: [`crate::archive`] chooses one.
     pub work_dir: Option<PathBuf>,
-    /// How many bytes of a bucket's months are kept on this machine.
+    /// The maximum number of bytes of a bucket's months that are kept on this machine.
     pub cache_max_bytes: u64,
     pub formats: Vec<Format>,
     /// A report of more rows is not written as CSV. `None`: no limit.
@@ -31,7 +31,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The word for it in a job file.
+    /// The name of the format in a job file.
     pub fn as_str(self) -> &'static str {
         FORMATS.iter().find(|(_, format)| *format == self).map_or("", |(word, _)| word)
     }

@@ -9,8 +9,8 @@ use super::{Finding, Settings};
 /// A key, as `section.key`. The keys of a job have no section.
 pub(super) struct Setting {
     pub key: &'static str,
-    /// The checked value as text. It is never secret: the token is not a setting, an address with a user name or a password is
-    /// refused, and only the host of a webhook is shown.
+    /// The checked value as text. It is never secret: the token is not a setting, a URL with a user name or a password is refused, and
+    /// only the host of a webhook is shown.
     pub shown: fn(&Settings) -> String,
     /// Where the value comes from if no layer has it; `None` for the built-in defaults.
     pub derived_from: Option<&'static str>,

@@ -93,8 +93,8 @@ impl MachineTable {
         self.table.version > ZoneTable::embedded().version
     }
 
-    /// Reads a zone from the folder. If no other table has this name (`is_known`), it must be one of the names in the folder. So no
-    /// file outside the folder is read, and a name in another case is no zone, even if the file system ignores case.
+    /// Reads a zone from the folder. If the program's table does not have this name (`is_known` is false), it must be one of the names in
+    /// the folder. So no file outside the folder is read, and a name in another case is no zone, even if the file system ignores case.
     fn zone(&self, name: &str, is_known: bool) -> Option<TimeZone> {
         if !is_known && !self.names().iter().any(|known| known == name) {
             return None;
@@ -109,7 +109,7 @@ impl MachineTable {
     }
 }
 
-/// The names of the zones in a folder and the folders in it.
+/// Collects the names of the zones in a folder and in the folders below it.
 fn collect(folder: &Path, prefix: &str, levels: usize, names: &mut Vec<String>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let file_name = entry.file_name();

@@ -56,7 +56,8 @@ struct ContactsJson {
     role: Option<Role>,
 }
 
-/// No bound may be missing, because a partition without bounds is the whole stream.
+/// Both keys must be present, even if their value is null: if missing keys were accepted, a partition without bounds would be read as the
+/// whole stream.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "CreationRange", untagged)]
 enum CreationJson {

@@ -15,8 +15,8 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// The contact that a reference means. Users can be named by address and by the workspace's own ID, leads only by Intercom's
-    /// ID.
+    /// The contact that a reference means. An e-mail address or the workspace's own ID can mean only a user. A lead is found only by
+    /// Intercom's ID.
     pub(super) fn of(reference: &Reference, holders: &[&FoundContact]) -> Answer {
         if let (Reference::ContactId(_), [holder, ..]) = (reference, holders) {
             return Answer::One { id: holder.id.clone(), is_tagged: holder.is_tagged };

@@ -4,8 +4,8 @@ use std::io::Read;
 
 use domain::{MakeReference, Reference};
 
-/// The columns that name a contact, a company or a conversation, the most reliable first. Each has several names: in lower case, without spaces, `-`
-/// and `_`.
+/// The columns that name a contact, a company or a conversation, the most reliable first. Each column has several names. They are
+/// compared in lower case, without spaces, `-` and `_`.
 const COLUMNS: [(&[&str], MakeReference); 5] = [
     (&["id", "contactid"], Reference::ContactId),
     (&["userid", "externalid"], Reference::ExternalId),
@@ -32,8 +32,8 @@ pub struct Input {
     pub items: Vec<Item>,
     /// Columns that are not used.
     pub ignored: Vec<String>,
-    /// The number of rows that name a company or a conversation and no contact, in a file that has columns for contacts. They are used as
-    /// that.
+    /// The number of rows that name a company or a conversation and no contact, in a file that has columns for contacts. The company or
+    /// conversation of such a row is used.
     pub others_among_people: usize,
 }
 
@@ -55,7 +55,7 @@ pub enum InputError {
     Unclosed(u64),
 }
 
-/// Reads a CSV. A row uses the first of its columns that is not empty.
+/// Reads a CSV file. A row uses the first column of `COLUMNS` that is not empty in it.
 pub fn read(mut file: impl Read) -> Result<Input, InputError> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -104,7 +104,8 @@ pub fn read(mut file: impl Read) -> Result<Input, InputError> {
     Ok(Input { items, ignored, others_among_people })
 }
 
-/// Replaces `\r\n` by `\n`. The reader counts lines by `\n`, and would skip the rest of `\r\n` one record late.
+/// Replaces `\r\n` by `\n`. The CSV reader counts lines by `\n`. It would read the `\n` of `\r\n` only with the next record, which makes
+/// the row numbers wrong.
 fn with_plain_line_breaks(bytes: &[u8]) -> Vec<u8> {
     let next = bytes.iter().skip(1).map(Some).chain([None]);
     bytes.iter().zip(next).filter(|(byte, next)| !(**byte == b'\r' && *next == Some(&b'\n'))).map(|(byte, _)| *byte).collect()
@@ -126,7 +127,7 @@ fn rows(bytes: &[u8], delimiter: u8) -> impl Iterator<Item = (u64, csv::ByteReco
     let (mut row, mut line) = (0, 1);
     std::iter::from_fn(move || {
         let mut record = csv::ByteRecord::new();
-        // The text is in memory and rows may have any length, so the only error is the end.
+        // The text is in memory and rows may have any length, so reading never fails.
         if !reader.read_byte_record(&mut record).unwrap_or(false) {
             return None;
         }

@@ -14,7 +14,8 @@ const LOOKUP: usize = 600;
 /// The maximum number of conversations that are looked up at the same time. The rate limiter may allow fewer.
 const CONVERSATIONS: usize = 16;
 
-/// Looks up contacts by ids and addresses, and conversations by ids. Companies cannot be looked up together.
+/// Looks up contacts by IDs and e-mail addresses, and conversations by IDs. Companies are not looked up, because the API cannot search
+/// for several companies in one request.
 pub(super) async fn look_up(
     client: &Client,
     distinct: &[(usize, Reference)],

@@ -75,7 +75,7 @@ pub(super) const REPORT: Report =
 
 fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
     let cohorts = &facts.cohorts;
-    // There is one row for each cohort, and both are sorted by key.
+    // The table of counts has one row for each cohort, and both the table and `cohorts` are sorted by key.
     let counts = rows_where(&tables[0], days_of(&tables[0], "month")?.into_iter().map(|month| month == facts.first_day()))?;
     polars_ensure!(counts.height() == cohorts.len(), ShapeMismatch: "{} cohorts, {} rows of counts", cohorts.len(), counts.height());
     let rate = |rate: &Rate| -> PolarsResult<Column> {

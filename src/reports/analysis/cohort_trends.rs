@@ -109,7 +109,7 @@ const ANOMALY_Q: f64 = 0.05;
 /// A count is odd only if it differs from the expected count by at least this.
 const ANOMALY_COUNT: f64 = 10.0;
 
-/// The judged values of one metric of one cohort.
+/// The results for one metric of one cohort.
 struct Trend<'a> {
     cohort: &'a CohortFacts,
     metric: &'static Metric,
@@ -246,8 +246,8 @@ fn trend<'a>(
     }
 }
 
-/// Whether an unlikely value may be reported as odd. If the metric is a number of things, the value must also differ from the expected one by
-/// [`ANOMALY_COUNT`] at least. A stock is not odd if it lies in the interval that was expected for the month before: it has only returned from
+/// Whether an unlikely value may be reported as odd. If the metric is a count, the value must also differ from the expected one by at least
+/// [`ANOMALY_COUNT`]. A stock is not odd if it lies in the interval that was expected for the month before: then it has only returned after
 /// an odd month.
 fn may_be_odd(metric: &Metric, series: &[(i64, f64)], now: i64, expectation: Option<Expectation>) -> bool {
     let Some((expectation, (_, value))) = expectation.zip(series.iter().find(|(month, _)| *month == now)) else { return false };
@@ -300,7 +300,7 @@ pub fn odd_months(counts: &DataFrame, now: Month, of: &[&str]) -> PolarsResult<V
 }
 
 /// The values of each of these metrics, given as cohort and metric, over this many months up to `now`. `None` for a month that does not
-/// belong to the cohort's history. Empty for what is no metric.
+/// belong to the cohort's history, or in which the metric has no value. Empty if there is no such cohort or metric.
 ///
 /// # Errors
 /// When a column is missing.
@@ -420,7 +420,7 @@ mod tests {
         columns.extend(COUNTS.iter().map(|name| Column::new((*name).into(), members)));
         let counts = DataFrame::new(9, columns).unwrap();
         let found = expected_months(&counts, months[8], &["members"]).unwrap();
-        // Six earlier changes are known from the eighth month on.
+        // An interval needs six earlier changes, so the eighth month is the first with an interval.
         assert_eq!(
             found.iter().map(|of| (of.cohort_key.as_str(), of.month)).collect::<Vec<_>>(),
             [("tag:1", months[7]), ("tag:1", months[8])]

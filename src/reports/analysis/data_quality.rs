@@ -9,7 +9,7 @@ use crate::steps;
 use archive::table::{Column as Entry, Kind, Rows, Table};
 use domain::Basis;
 
-/// One conversation in so many may be begun by a contact that was not observed: more are a warning.
+/// Usually, at most one in this many conversations was begun by a contact that was not observed. A larger share is a warning.
 const USUAL_SHARE: i64 = 100;
 
 pub(super) const REPORT: Report = Report {
@@ -101,7 +101,8 @@ fn judge(facts: &Facts, tables: &[DataFrame]) -> PolarsResult<DataFrame> {
     DataFrame::new(found.len(), columns)
 }
 
-/// Groups that were changed since the compared month. It is a warning if their size changed by more than the earlier months let expect.
+/// Groups that were changed since the compared month. The finding is a warning if the group's number of members is outside of the expected
+/// interval.
 fn of_definitions(facts: &Facts, counts: &DataFrame) -> PolarsResult<Vec<Found>> {
     let changed = changed_definitions(counts, facts.month)?;
     let expected = expected_months(counts, facts.month, &["members"])?;

@@ -11,7 +11,7 @@ use stats::{Ratio, selected_alpha};
 const SIGNIFICANT_BELOW: f64 = 0.05;
 /// A value that fewer members have is not selected: it could identify people.
 const MEMBERS_MIN: i64 = 5;
-/// A value is selected if the lower end of its lift is above this.
+/// A value is selected if the lower end of its lift's interval is above this.
 const LIFT_LOW_MIN: f64 = 1.5;
 /// A number is selected if its delta is at least this. Smaller differences are negligible (Romano et al. 2006).
 const DELTA_MIN: f64 = 0.147;
@@ -28,7 +28,7 @@ pub struct InCommon {
     /// The number of members whose value is known.
     pub of_members: i64,
     pub member_share: f64,
-    /// That of the compared month.
+    /// The share in the compared month.
     pub previous_share: Option<f64>,
     /// The same numbers for the others: the contacts outside the cohort with which the cohort is compared.
     pub others: i64,
@@ -134,7 +134,7 @@ fn selected(rows: Rows<'_>, row: usize, q_value: f64, alpha: f64) -> PolarsResul
     let (Some(lift), Some(lift_low), Some(lift_high)) = lift else { return Ok(None) };
     let strength = Ratio::from_low(lift, lift_low).and_then(|ratio| ratio.low_at(alpha));
     let Some(strength) = strength.filter(|strength| *strength > LIFT_LOW_MIN) else { return Ok(None) };
-    // The shares of `(unknown)` are shares of everyone.
+    // The shares of `(unknown)` are shares of all contacts, not only of contacts with a known value.
     let of = |with: i64, known: i64| if value == UNKNOWN { with + known } else { known };
     let others = count("others")?;
     Ok(Some(InCommon {

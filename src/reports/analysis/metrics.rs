@@ -46,7 +46,7 @@ pub(super) const RATES: &[Rate] = &[
     Rate { name: "unsubscribed_rate", part: "unsubscribed", whole: "members" },
 ];
 
-/// A metric of `cohort_trends`. Metrics that follow from others are left out.
+/// A metric of `cohort_trends`. Metrics that follow from other metrics are left out.
 pub(super) struct Metric {
     pub name: &'static str,
     pub measure: Measure,

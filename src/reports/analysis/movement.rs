@@ -1,4 +1,4 @@
-//! One row for each way from one cohort to another: how many contacts moved since the compared month.
+//! One row for each pair of a cohort that contacts left and a cohort that they joined: how many contacts moved since the compared month.
 
 use std::collections::HashMap;
 

@@ -22,10 +22,10 @@ pub(super) fn triangles(rows: &DataFrame) -> PolarsResult<BTreeMap<String, Trian
     let keys = rows.column("cohort_key")?.str()?;
     let (entered, observed) = (days_of(rows, "entry_month")?, days_of(rows, "observed_month")?);
     let (retained, unbroken) = (counts_of(rows, "retained")?, counts_of(rows, "retained_unbroken")?);
-    // In the month of entry, all of them are members.
+    // In the month of entry, all entrants are members, so the number of members is the number of entrants.
     let entry_rows = keys.iter().enumerate().filter(|(row, _)| entered[*row] == observed[*row]);
     let entrants: HashMap<_, i64> = entry_rows.map(|(row, key)| ((key, entered[row]), retained[row])).collect();
-    // Each month of a cohort's history is a month of entry here.
+    // The rows have each month of a cohort's history as a month of entry, so the months of entry are the months of the history.
     let mut months: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
     for (key, month) in keys.iter().zip(&entered) {
         months.entry(key.unwrap_or_default()).or_default().insert(Month::of(*month).index());

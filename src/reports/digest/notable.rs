@@ -1,5 +1,5 @@
-//! Selects what stands out in a month and puts it into words: unusual changes, significant trends, whether newer entrants stay
-//! longer, and what the members of a cohort have in common. All of this was already judged by the reports.
+//! Selects what stands out in a month and puts it into words: large and unusual changes, subscriptions that many members left, significant
+//! trends, whether newer entrants stay longer, and what the members of a cohort have in common. The reports do the statistical tests.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,7 +25,7 @@ const LARGE_RATE: f64 = 0.1;
 /// A cohort that grew or shrank is mentioned only if it also gained or lost at least this many members, net.
 const LARGE_CHANGE: i64 = 10;
 
-/// A cohort is back to its usual size if it is off by at most one in so many of those who came or left.
+/// A cohort is back to its size of two months ago if the difference is at most one `BACK_WITHIN`th of the change since the month before.
 const BACK_WITHIN: i64 = 4;
 /// Members who left a subscription are mentioned only if they are at least this share of all, and at least [`LARGE_CHANGE`].
 const LARGE_OPT_OUT: f64 = 0.05;
@@ -53,7 +53,8 @@ impl Month<'_> {
         self.members.get(cohort_key)?.get(&month.first_day()).copied()
     }
 
-    /// The sentence for a cohort that has about the size of two months ago: not this month is odd, but the one before. `None` for others.
+    /// The sentence for a cohort that has about the same size as two months ago, because the month between was unusual. `None` for other
+    /// cohorts.
     fn back_to_usual(&self, cohort: &CohortDigest) -> Option<String> {
         let (last, earlier) = (self.month.previous(), self.month.previous().previous());
         let (was, usual) = (self.members_in(&cohort.cohort_key, last)?, self.members_in(&cohort.cohort_key, earlier)?);
@@ -109,12 +110,14 @@ pub struct Notable {
     pub metric: String,
     /// The value that members have in common, or the subscription that they left; `None` for the other kinds.
     pub attribute_value: Option<String>,
-    /// What was observed: the metric. For a trend, its slope a month; for what members have in common, their share; for a number, their median.
+    /// The observed value of the metric. For a trend, its slope per month; for what members have in common, their share; for a number,
+    /// their median.
     pub value: Option<f64>,
-    /// What it is compared with: the members of the month before, what was expected, or the same of others. `None` for a trend.
+    /// What `value` is compared with: the earlier number for a large change and for a subscription, the expected value, or the share or the
+    /// median of other contacts. `None` for a trend.
     pub expected: Option<f64>,
     pub sentence: String,
-    /// The importance among those of its kind.
+    /// The importance among the entries of the same kind.
     #[serde(skip)]
     weight: f64,
 }
@@ -126,7 +129,7 @@ pub enum NotableKind {
     LargeChange,
     /// Many members left a subscription.
     OptOuts,
-    /// A value that the months before did not let expect.
+    /// A value outside of what was expected from the months before.
     Unexpected,
     Trend,
     /// Newer entrants stay longer, or leave sooner, than earlier ones.
@@ -137,7 +140,8 @@ pub enum NotableKind {
     NumberApart,
 }
 
-/// The most important ones of a month: the first of each kind before the second of any. They keep their order.
+/// The most important entries of a month: the first entry of each kind before the second entry of any kind. The result has the order of
+/// `notable`.
 pub(super) fn headlines(notable: &[Notable], most: usize) -> Vec<&Notable> {
     let mut of_kind: Vec<NotableKind> = Vec::new();
     let mut ranked: Vec<(usize, usize)> = Vec::new();
@@ -169,7 +173,7 @@ pub(super) fn notable(month: &Month<'_>, tables: &Tables) -> PolarsResult<Vec<No
     Ok(all.into_iter().flat_map(most_important).collect())
 }
 
-/// The most important sentences, with at most one for each cohort. Sentences about several cohorts say more than several about one.
+/// The most important sentences, at most [`OF_EACH`]. Each is about another cohort, so that one cohort does not use up the limit.
 fn most_important(mut sentences: Vec<Notable>) -> impl Iterator<Item = Notable> {
     sentences.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     let mut seen = HashSet::new();

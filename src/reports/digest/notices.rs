@@ -21,7 +21,7 @@ pub struct Notice {
     pub text: String,
 }
 
-/// The notices of the month. Empty if it was observed at its end and has no finding that is an error or a warning.
+/// The notices of the month. Empty if the month was observed at its end and has no finding that is an error or a warning.
 pub(super) fn notices(month: Month, cohorts: &[CohortDigest], quality: Rows<'_>) -> PolarsResult<Vec<Notice>> {
     let names = names(cohorts);
     let mut notices: Vec<Notice> = basis(month, cohorts).into_iter().map(|text| Notice { severity: "warning", text }).collect();
@@ -29,7 +29,7 @@ pub(super) fn notices(month: Month, cohorts: &[CohortDigest], quality: Rows<'_>)
         // Findings with the same text are one notice.
         let mut of_detail: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for row in quality.of("severity", severity)? {
-            // Each basis has its own notice, see `basis`.
+            // The function `basis` makes a notice of each basis, so these findings are skipped.
             if quality.text("check_name", row)? == "basis" {
                 continue;
             }

@@ -165,7 +165,7 @@ fn what_stands_out_is_put_into_words() {
             // Each cohort has only one sentence: for the value that is farthest off.
             ("opener_rate", 0.1, -0.37, -0.01, 0.9, "flat", (0.4, 0.6), true, "tag:2"),
             ("openers", 424.0, 324.0, 1.0, 0.9, "flat", (60.2, 129.7), true, "tag:2"),
-            // This month goes against the trend.
+            // This month goes against the trend, so the trend is not mentioned.
             ("unsubscribed_rate", 0.042, -0.06, 0.011, 0.001, "rising", (0.0, 1.0), false, "tag:2"),
         ]),
     );
@@ -191,7 +191,7 @@ fn what_stands_out_is_put_into_words() {
         (NotableKind::InCommon, "custom_attributes.plan", Some(0.6), Some(0.1)),
         (NotableKind::NumberApart, "custom_attributes.seats", Some(20.0), Some(5.0)),
     ];
-    // The second of a kind comes after the first of every other.
+    // There are six sentences, but only five headlines. The second `Unexpected` is left out: the first of every kind comes before it.
     assert_eq!(found, expected.map(|(kind, metric, value, expected)| (kind, metric.to_string(), value, expected)));
     let json = serde_json::to_value(&digest.notable[4]).unwrap();
     assert_eq!((&json["kind"], &json["attribute_value"]), (&"in_common".into(), &"gold".into()), "{json}");
@@ -218,7 +218,7 @@ fn a_trend_says_how_many_months_it_covers() {
     assert_eq!(of(&nine, "churn_rate"), "VIP: churn rate rising over the last eight months, by about 0.04 pp a month.");
     let year = ["2025-09", "2025-10", "2025-11", "2025-12", "2026-01"];
     assert!(of(&[&year[..], &nine].concat(), "active_rate").contains(" over the last twelve months, "));
-    // There is no churn after a gap either.
+    // The month after a gap has no churn, either.
     let gap = [&nine[..3], &nine[5..]].concat();
     assert!(of(&gap, "active_rate").contains(" over seven of the last nine months, "));
     assert!(of(&gap, "churn_rate").contains(" over five of the last eight months, "));
@@ -310,7 +310,7 @@ fn a_cohort_that_is_back_to_its_usual_size_says_so() {
     };
     assert_eq!(of([27, 237, 28]), "VIP  [1m is back to 28 members, after 237 in September 2026 and 27 in August 2026.");
     assert_eq!(of([200, 20, 170]), "VIP  [1m is back to 170 members, after 20 in September 2026 and 200 in August 2026.");
-    // Half of them stayed away, or it fell twice.
+    // Only half of the lost members came back; in the second case the number fell twice.
     assert_eq!(of([200, 20, 110]), "VIP  [1m grew by 450.0 %, from 20 members to 110.");
     assert_eq!(of([300, 200, 100]), "VIP  [1m shrank by 50.0 %, from 200 members to 100.");
 }

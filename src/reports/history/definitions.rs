@@ -23,7 +23,7 @@ pub struct ProfileEntry {
 }
 
 impl Definitions {
-    /// SHA-256 of all definitions. If it differs, a history is out of date.
+    /// SHA-256 of all definitions. A history that was built with another fingerprint is out of date.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         let mut part = |text: &str| {

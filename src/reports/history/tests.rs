@@ -31,7 +31,7 @@ struct Place {
     definitions: Definitions,
     snapshots: Vec<Snapshot>,
     last: Option<Observed>,
-    /// The tables of the last month by the SQL of every step, if it is wanted.
+    /// The tables that the SQL of every step makes of the last month; `None` if a test does not need them.
     by_sql: Option<BySql>,
 }
 
@@ -59,7 +59,8 @@ struct Observation<'a> {
     identifiers: &'a str,
     /// Keys of cohorts without all of their members.
     incomplete: Vec<&'a str>,
-    /// The members that are gone, each with the contact into which it was merged, if it was not deleted. `None` if nobody was asked for.
+    /// The members that are gone. Each has the contact into which it was merged, or `None` if it was deleted. `None` in place of the list
+    /// if the API was not asked.
     vanished: Option<Vec<(&'a str, Option<&'a str>)>>,
 }
 
@@ -261,7 +262,7 @@ fn read(observed: &Observed, table: &'static Table) -> DataFrame {
     }
 }
 
-/// Whether a month has the same rows, however the month before came into memory.
+/// Asserts that a month has the same rows, whether the tables of the month before were read from disk or were in memory.
 fn assert_same_month(one: &Counted, other: &Counted) {
     for table in TABLES.iter().filter(|table| table.name != STATES.name) {
         let (one, other) = (one.table(table).unwrap(), other.table(table).unwrap());
@@ -274,7 +275,7 @@ fn assert_same_month(one: &Counted, other: &Counted) {
     }
 }
 
-/// Runs every step by its SQL, beside the engine of this process, and compares.
+/// Runs the SQL of every step beside the engine of this process, and compares their rows.
 #[derive(Default)]
 struct BySql(Option<Polars>);
 
@@ -284,10 +285,11 @@ impl BySql {
     }
 
     fn follow(&mut self, engine: &Embedded, step: &Step) {
-        // The first step reads nothing that another step makes.
+        // The engine's tables are copied after its first step. At that time they are the inputs and the first step's own table, which its
+        // SQL does not read.
         let by_sql = self.0.get_or_insert_with(|| engine.tables().clone());
         if step.table.name == "signatures" {
-            // The SQL gives each contact a signature of its own.
+            // The SQL gives each contact a signature of its own, so the rows differ. The later steps read the engine's signatures.
             return by_sql.put(step.table, engine.tables().table("signatures").unwrap()).unwrap();
         }
         by_sql.run(step).unwrap();
@@ -297,7 +299,7 @@ impl BySql {
         }
     }
 
-    /// Each report with a row for each member has the rows of its SQL.
+    /// Asserts that each report with a row for each member has the rows of its SQL.
     fn check_reports(&self, counted: &Counted) {
         for report in REPORTS {
             if let Some(rows) = report.per_member(counted.embedded().unwrap()) {

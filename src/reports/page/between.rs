@@ -11,7 +11,7 @@ use super::{count, shown};
 use crate::digest::{CohortDigest, Digest, decimal, grouped};
 use archive::table::Rows;
 
-/// The maximum number of ways that are listed: those with the most contacts.
+/// The maximum number of ways (from one cohort to another) in the table: those with the most contacts.
 const WAYS: usize = 40;
 /// The number of cohorts that are drawn by themselves: the largest ones. The others are drawn as one.
 const DRAWN: usize = 10;
@@ -85,12 +85,12 @@ pub(super) fn movement(digest: &Digest, rows: Rows<'_>, figures: &mut Figures) -
     Ok(figures.add(Figure { id: "movement".to_string(), title: "Who moved", about, chart, table }))
 }
 
-/// The chart of the ways, and how many cohorts it draws as one. Each cohort is on both sides: on one with those who departed from it, on the
-/// other with those who joined it.
+/// The chart of the ways, and how many cohorts it draws as one. A cohort is on the left side with the contacts that departed from it, and
+/// on the right side with the contacts that joined it.
 fn flow(digest: &Digest, ways: &[Way<'_>]) -> (Value, usize) {
     let mut by_size: Vec<&CohortDigest> = digest.cohorts.iter().collect();
     by_size.sort_by_key(|cohort| std::cmp::Reverse(cohort.members));
-    // One other is drawn by itself, too.
+    // If there is only one other cohort, it is drawn by itself, too.
     let gathered: HashSet<&str> =
         if by_size.len() > DRAWN + 1 { by_size[DRAWN..].iter().map(|cohort| cohort.cohort_key.as_str()).collect() } else { HashSet::new() };
     let others = format!("{} other cohorts", gathered.len());
@@ -101,7 +101,7 @@ fn flow(digest: &Digest, ways: &[Way<'_>]) -> (Value, usize) {
         let ((from, from_name), (to, to_name)) = (end(way.from, way.from_name.as_str()), end(way.to, way.to_name.as_str()));
         let (from, to) = (left.place(from, from_name), right.place(to, to_name));
         match links.iter_mut().find(|(of, to_of, ..)| (*of, *to_of) == (from, to)) {
-            // The share of several ways is not the sum of theirs.
+            // Several ways become one link. The shares of several ways cannot be added, so the link has no share.
             Some((_, _, contacts, share)) => {
                 *contacts += way.contacts;
                 *share = None;

@@ -29,7 +29,7 @@ pub(super) fn without_script(title: &str, body: &Markup) -> String {
 fn document(title: &str, policy: &str, body: &Markup, scripts: Option<&Markup>) -> String {
     let document = html! {
         (DOCTYPE)
-        // The script removes the class. Without the script there are no charts.
+        // The class hides the charts. The script draws the charts and removes the class.
         html lang="en" class=[scripts.map(|_| "no-script")] {
             head {
                 meta charset="utf-8";

@@ -91,12 +91,12 @@ impl Figures {
     }
 }
 
-/// A share in hundredths, for a column whose head has the unit; a dash where there is none.
+/// A share in per cent without the unit, which is in the head of the column; a dash if there is no share.
 pub(super) fn hundredths(share: Option<f64>) -> String {
     share.map_or("–".to_string(), |share| decimal(share * 100.0, 1))
 }
 
-/// Rounds a number for a chart: more digits are invisible, and a page has thousands of numbers.
+/// Rounds a number for a chart. More digits are invisible and only make the page larger: it has thousands of numbers.
 pub(super) fn drawn(number: f64) -> f64 {
     (number * 1e4).round() / 1e4
 }

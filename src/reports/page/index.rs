@@ -19,7 +19,7 @@ pub struct MonthLine {
     pub month: Month,
     /// `None` if the month's snapshot is damaged.
     pub observation: Option<Observation>,
-    /// The address of the month's page, relative to the index; `None` if the month has no page.
+    /// The URL of the month's page, relative to the index; `None` if the month has no page.
     pub page: Option<String>,
     pub cohorts: Vec<CohortLine>,
 }
@@ -103,7 +103,7 @@ fn list(months: &[&MonthLine]) -> Markup {
     }
 }
 
-/// The missing months between this one and the next newer one, the newest first.
+/// The missing months between the month at `position` and the next newer month in `months`, the newest first.
 fn missed(months: &[&MonthLine], position: usize) -> Vec<Month> {
     let Some(newer) = position.checked_sub(1).and_then(|position| months.get(position)) else { return Vec::new() };
     (months[position].month.index() + 1..newer.month.index()).rev().map(Month::from_index).collect()
@@ -130,7 +130,7 @@ fn trend(months: &[&MonthLine], key: &str) -> Vec<Option<i64>> {
     (oldest.month.index()..=newest.month.index()).map(of).collect()
 }
 
-/// The members of each cohort of the newest month: all months as a trend, the last ones as numbers.
+/// The members of each cohort of the newest month: all months as a trend, the last [`MONTHS_SHOWN`] months as numbers.
 fn cohorts(months: &[&MonthLine]) -> Markup {
     let Some(newest) = months.first() else { return html! {} };
     let shown_months = &months[..months.len().min(MONTHS_SHOWN)];

@@ -8,7 +8,7 @@ use super::{count, shown};
 use crate::digest::{CohortDigest, grouped};
 use archive::table::Rows;
 
-/// The maximum number of members of a cohort on the page. `shown_members.sql` has it too.
+/// The maximum number of members of a cohort on the page. `shown_members.sql` contains the same number.
 const SHOWN: usize = 25;
 
 /// The members of each cohort that [`table`] shows: those who joined or departed, then those who opened most conversations.

@@ -19,7 +19,7 @@ const SECTIONS: usize = 40;
 /// The maximum size of a page in bytes, so that the page can be mailed. Sections are added while the page is smaller.
 const BYTES_MAX: usize = 2_900_000;
 
-/// The facts of a page besides the tables.
+/// What a page needs besides the digest and the tables.
 #[derive(Clone, Debug)]
 pub struct About {
     pub job: String,
@@ -31,7 +31,7 @@ pub struct About {
     pub odd_months: Vec<OddMonth>,
     pub expected_months: Vec<ExpectedMonth>,
     pub changed_definitions: Vec<ChangedDefinition>,
-    /// The months of the metric of each of the digest's `notable`, this one last.
+    /// For each entry of the digest's `notable`: the values of its metric by month, this month last.
     pub notable_series: Vec<Vec<Option<f64>>>,
 }
 
@@ -47,7 +47,8 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
     let quality = tables.named("data_quality")?;
     let notices = notices::notices(&digest.notices);
     let noticed = notices::all(digest, quality)?;
-    // The bytes of the parts that every page has. They are measured with links to all possible sections.
+    // The size of the parts that every page has. Which cohorts get a section depends on this size, so it is measured as if every link to a
+    // section existed.
     let anywhere = || Some("cohort-000".to_string());
     let overview = overview::cohorts(digest, |_| anywhere());
     let cards = overview::stands_out(digest, &about.notable_series, |_| anywhere());
@@ -95,7 +96,7 @@ pub fn month(about: &About, digest: &Digest, tables: &Tables, people: Option<&Da
     Ok(document::with_charts(&title, &body, &figures.into_json()))
 }
 
-/// The sections of the largest cohorts, as many as fit into the limit of bytes. The key is the cohort's position.
+/// The sections of the largest cohorts, as many as fit into the limit of bytes. The key is the cohort's position in the digest.
 fn sections(
     about: &About,
     digest: &Digest,

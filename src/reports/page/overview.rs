@@ -81,7 +81,8 @@ fn signed_share(share: f64) -> String {
     if share > 0.0 { format!("+{text}") } else { text }
 }
 
-/// A card for each thing that stands out. `series` are the months of each one's metric; `anchor` gives the section of a cohort.
+/// A card for each entry of the digest's `notable`. `series` has the values by month of each entry's metric; `anchor` gives the section of
+/// a cohort.
 pub(super) fn stands_out(digest: &Digest, series: &[Vec<Option<f64>>], anchor: impl Fn(&str) -> Option<String>) -> Markup {
     html! {
         section aria-labelledby="notable" {
@@ -122,7 +123,7 @@ fn name(digest: &Digest, notable: &Notable) -> String {
     shown(cohort.map_or(notable.cohort_key.as_str(), |cohort| cohort.name.as_str()))
 }
 
-/// The months of the metric; for what is compared with others, both values.
+/// The chart of a card: two bars if the entry compares two values, otherwise the trend line of the metric.
 fn drawing(notable: &Notable, series: &[Option<f64>]) -> Markup {
     let names = match notable.kind {
         NotableKind::OptOuts => Some(["now", "the month before"]),
@@ -192,7 +193,7 @@ pub(super) fn cohorts(digest: &Digest, anchor: impl Fn(usize) -> Option<String>)
     }
 }
 
-/// Counts, as a trend line draws them.
+/// Converts counts for a trend line.
 pub(super) fn floats(counts: &[Option<i64>]) -> Vec<Option<f64>> {
     counts.iter().map(|count| count.map(|count| count as f64)).collect()
 }

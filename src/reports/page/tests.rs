@@ -23,7 +23,7 @@ fn name(cohort: usize) -> String {
     format!("{cohort:05} {}", "ß&".repeat(LONG / 2))
 }
 
-/// A table with this many rows for each cohort, and a column for each of these.
+/// A table with `each` rows for each cohort, and these columns.
 struct Made {
     each: usize,
     columns: Vec<Column>,

@@ -50,7 +50,7 @@ pub(super) fn trend_line(values: &[Option<f64>], label: &str) -> Markup {
     }
 }
 
-/// Draws two values as bars from zero with a text behind each, the first one in the colour of `meaning`.
+/// Draws two values as horizontal bars from zero, with a text after each bar. `meaning` selects the colour of the first bar.
 pub(super) fn pair(values: [f64; 2], texts: &[String; 2], meaning: &str) -> Markup {
     let most = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
     let width = |value: f64| if most > 0.0 { (WIDTH * value.abs() / most).max(1.0) } else { 1.0 };

@@ -76,7 +76,7 @@ pub enum ConditionError {
 }
 
 impl ConditionError {
-    /// sqlparser writes the position at the end of its text.
+    /// Reads the position from the end of the text, where sqlparser writes it.
     pub(super) fn from_parser(error: ParserError) -> ConditionError {
         let text = match error {
             ParserError::RecursionLimitExceeded => return ConditionError::TooDeep,

@@ -91,7 +91,7 @@ impl Fragment {
         Fragment { sql: sql.into(), precedence: Precedence::Atom, constant: None, size: Size::ONE }
     }
 
-    /// A column of the facts. Its name is of this program and needs no quotes, in which Spark would read a text.
+    /// A column of the facts. Its name is defined by this program and needs no quotes. Spark would read a quoted name as a text.
     pub(super) fn column(name: &str) -> Fragment {
         Fragment::atom(name)
     }

@@ -26,7 +26,7 @@ impl Kind {
     }
 }
 
-/// What is known of a part's kind from the part alone.
+/// The kind of a part, as far as the part alone shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guess {
     Known(Kind),

@@ -58,7 +58,7 @@ impl<'a> Names<'a> {
     }
 
     fn single(&self, name: &Ident) -> Result<Named<'a>, ConditionError> {
-        // The parser takes a keyword for a name if nothing else fits.
+        // The parser accepts a keyword as a name if nothing else fits. In a condition this is an error.
         if name.quote_style.is_none() && vocabulary::is_keyword(&name.value) {
             let reason = format!("`{}` stands where a value should", name.value);
             return Err(ConditionError::Syntax { place: place(name), reason });

@@ -424,8 +424,8 @@ fn not(flag: &Fragment) -> Result<Fragment, ConditionError> {
     Fragment::checked(format!("NOT {}", flag.in_parentheses_below(Precedence::Atom)), Precedence::Comparison, Size::around([flag]))
 }
 
-/// The first of these that is not null. A constant is never null, so everything after the first constant is dropped. What
-/// is left has a column's type.
+/// The first of these that is not null. A constant is never null, so everything after the first constant is dropped. If several fragments
+/// remain, the first one is no constant, and the result has the type of a column.
 fn coalesce(fragments: Vec<Fragment>) -> Result<Fragment, ConditionError> {
     let end = fragments.iter().position(|fragment| fragment.constant.is_some()).map_or(fragments.len(), |known| known + 1);
     match &fragments[..end] {

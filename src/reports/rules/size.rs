@@ -7,7 +7,7 @@ use sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Functio
 
 use super::error::ConditionError;
 
-/// The maximum depth of nesting. What people write nests five deep.
+/// The maximum depth of nesting. Conditions that people write nest about five levels deep.
 const MAX_DEPTH: usize = 16;
 
 /// The maximum number of parts, without the literals of `IN` lists.
@@ -41,7 +41,7 @@ fn chain_operator(expression: &Expr) -> Option<&BinaryOperator> {
     }
 }
 
-/// The parts of an expression. Empty if its kind is not allowed: such an expression is refused by name later.
+/// The parts of an expression. Empty if its kind is not allowed: the rewrite refuses such an expression later, with an error that names it.
 fn children(expression: &Expr) -> Vec<&Expr> {
     match expression {
         Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => vec![inner],

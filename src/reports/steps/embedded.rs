@@ -1,6 +1,6 @@
-//! The engine of this process. Most steps run by their SQL. For the steps that read or make a row for each contact, this folder has a
-//! quicker way to the same rows: contacts are numbers without gaps, so a join is a look-up in a list, and tables that are sorted by
-//! cohort and contact are merged. Tests compare each way with the SQL of its step.
+//! The engine of this process. Most steps run by their SQL. For the steps that read or make a row for each contact, this folder has code
+//! that makes the same rows more quickly: contacts are numbers without gaps, so a join is a look-up in a list, and tables that are sorted
+//! by cohort and contact are merged. Tests compare the rows of this code with the rows of the SQL.
 
 mod attributes;
 mod columns;
@@ -29,7 +29,7 @@ use facts::Facts;
 #[derive(Clone)]
 pub struct Embedded {
     tables: Polars,
-    /// The facts of contacts, until the last step that counts them.
+    /// The facts of contacts. Empty after `profiles`, the last step that reads them.
     facts: Arc<Facts>,
     attributes: Arc<Vec<Coded>>,
 }
@@ -54,7 +54,7 @@ impl Embedded {
         &self.attributes
     }
 
-    /// The table of a step, if this engine has another way to it than the SQL.
+    /// The table of a step, if this engine makes it without the SQL.
     fn made(&self, table: &str) -> Option<PolarsResult<DataFrame>> {
         let tables = &self.tables;
         match table {
@@ -74,7 +74,7 @@ impl Embedded {
     pub(super) fn forget_after(&mut self, step: &Step) -> PolarsResult<()> {
         match step.table.name {
             name if name == STANDING.name => {
-                // Earlier records are kept only of contacts that are gone. This month has a record of all others.
+                // Of the earlier records, only those of contacts that are gone are kept. Every other contact has a record in this month.
                 let before = self.tables.table(CONTACTS_BEFORE.name)?;
                 let contacts = before.column("contact_id")?.u32()?.iter();
                 let is_gone: BooleanChunked = contacts.map(|contact| contact.map(|contact| !self.facts.is_here(contact))).collect();
@@ -82,7 +82,7 @@ impl Embedded {
                 self.tables.put(&CONTACTS_BEFORE, &gone)?;
             }
             name if name == PROFILES.name => self.facts = Arc::default(),
-            // The profile's attributes are codes already.
+            // No later step reads these tables: `opened` has the conversations, and the profile's attributes are stored as codes.
             name if name == MEMBERSHIPS.name => self.tables.forget(&[&ATTRIBUTES, &CONVERSATIONS]),
             name if name == PAST.name => self.tables.forget(&[&LEDGER_BEFORE]),
             name if name == LEDGER.name => self.tables.forget(&[&PAST]),
@@ -101,7 +101,7 @@ impl Embedded {
         self.tables.forget(&[&LEDGER]);
     }
 
-    /// Keeps only what the next month is counted from.
+    /// Keeps only the tables from which the next month is counted.
     pub(super) fn keep_for_next_month(&mut self) {
         self.tables.keep(&[&CONTACTS, &SUBSCRIPTIONS, &LEDGER, &COUNTS, &OPT_OUTS, &TRIANGLE, &PROFILES]);
         self.attributes = Arc::default();

@@ -20,7 +20,7 @@ pub struct CohortMonth {
     pub basis: Basis,
     pub observed_at: DateTime<Utc>,
     pub announced: Option<u64>,
-    /// When the group was last changed, as the list of groups said.
+    /// When the group was last changed, from Intercom's list of groups.
     pub definition_updated_at: Option<DateTime<Utc>>,
     /// Whether the month belongs to the cohort's H.
     pub in_history: bool,
@@ -39,7 +39,7 @@ pub fn cohorts_of(manifest: &Manifest, definitions: &Definitions) -> Vec<CohortM
     cohort_months(manifest, definitions, &BTreeMap::new())
 }
 
-/// The cohorts of a snapshot and of the job's rules, sorted by key. The states before the month say with which month each is compared.
+/// The cohorts of a snapshot and of the job's rules, sorted by key. The compared month of each cohort comes from its state in `before`.
 pub(super) fn cohort_months(manifest: &Manifest, definitions: &Definitions, before: &BTreeMap<String, State>) -> Vec<CohortMonth> {
     let cohort = |cohort_key: String, cohort_name: String, basis: Basis, observed_at, is_whole: bool| {
         // If members of a cohort are missing, it is unknown who left the cohort.
@@ -64,8 +64,8 @@ pub(super) fn cohort_months(manifest: &Manifest, definitions: &Definitions, befo
             ..cohort(entry.cohort_key.clone(), entry.cohort_name.clone(), entry.basis(), entry.observed_at, is_whole)
         }
     });
-    // A rule may use every cohort and every contact, so it has the lowest basis of them. If anything is incomplete, the
-    // members of rules are unknown.
+    // A rule may use every cohort and every contact, so it has the basis of the snapshot: the lowest basis of the cohorts. If any stream is
+    // incomplete, the members of rules are unknown.
     let rules = definitions.rules.iter().filter(|rule| manifest.incomplete.is_empty() && has_facts(manifest, rule));
     let of_rules = rules.map(|rule| cohort(rule.cohort_key(), rule.name.clone(), manifest.basis(), manifest.observed_at, true));
     let mut cohorts: Vec<CohortMonth> = observed.chain(of_rules).collect();
@@ -73,7 +73,8 @@ pub(super) fn cohort_months(manifest: &Manifest, definitions: &Definitions, befo
     cohorts
 }
 
-/// Whether the month observed what the condition of a rule names. If not, the rule's members are unknown: none would be a wrong number.
+/// Whether the month observed everything that the condition of a rule uses. If not, the rule's members are unknown, and the rule is left
+/// out: a count of 0 would be wrong.
 fn has_facts(manifest: &Manifest, rule: &Rule) -> bool {
     let has_conversations = manifest.conversations || !rule.condition.sql().contains(CONVERSATIONS_OPENED);
     has_conversations
@@ -183,7 +184,7 @@ pub(super) fn conversations(snapshot: &Snapshot) -> Result<LazyFrame, HistoryErr
     Ok(snapshot.scan(&CONVERSATIONS)?.select([col("opened_by")]))
 }
 
-/// The custom attributes that the profile and the rules name. The others may be many and large and are not read.
+/// The custom attributes that the profile and the rules name. Other attributes are not read, because they may be many and large.
 pub(super) fn attributes(snapshot: &Snapshot, definitions: &Definitions, rules: &[&Rule]) -> Result<LazyFrame, HistoryError> {
     let of_rules = rules.iter().flat_map(|rule| rule.condition.references()).filter_map(|reference| match reference {
         Reference::Attribute { name, .. } => Some(name.as_str()),
@@ -194,7 +195,7 @@ pub(super) fn attributes(snapshot: &Snapshot, definitions: &Definitions, rules: 
     Ok(snapshot.scan(&ATTRIBUTES)?.filter(is_named))
 }
 
-/// The contacts of an earlier snapshot. Identifiers are null if they were written in another way than now: hashes of another key are
+/// The contacts of an earlier snapshot. Identifiers are null if the two months write them in different ways: hashes of another key are
 /// useless, and an identifier that is hidden now must not come back from an earlier month.
 pub(super) fn contacts_of_month(contacts: LazyFrame, month: Month, is_comparable: bool) -> LazyFrame {
     let columns = CONTACTS_BEFORE.columns.iter().map(|column| match column.name {

@@ -22,17 +22,17 @@ pub struct ReportQueries {
     pub members: String,
 }
 
-/// Whether the rows of a kept table are published as an engine wrote them. It has a row for each contact.
+/// Whether the history contains a table's rows as an engine wrote them. This is so for tables with a row for each contact.
 pub(super) fn is_published_by_engine(table: &Table) -> bool {
     [LEDGER.name, RULE_MEMBERS.name].contains(&table.name)
 }
 
 impl Month<'_> {
-    /// Lets an engine run the steps, and the queries of the reports that have a row for each member. `watch` sees the name and the time of
-    /// each query, and their number.
+    /// Lets an engine run the steps, and the queries of the reports that have a row for each member. After each query, `watch` gets its
+    /// name, its time, and the number of all queries.
     ///
     /// # Errors
-    /// When the engine cannot be reached, or refuses a query, or what it wrote cannot be right.
+    /// When the engine cannot be reached or refuses a query, or when the rows that it wrote cannot be correct.
     pub fn count_on(
         &self,
         engine: &dyn RemoteEngine,
@@ -48,7 +48,7 @@ impl Month<'_> {
         Ok(counted)
     }
 
-    /// The queries as a script for `spark-sql`. The small tables are written to the folder. `place` is the path of the job's place as the
+    /// The queries as a script for `spark-sql`. The small tables are written to the folder. `place` is the location of the archive as the
     /// cluster spells it. [`Month::keep_for_script`] keeps the folder.
     ///
     /// # Errors
@@ -67,11 +67,11 @@ impl Month<'_> {
         Ok(folder.keep_for_script(self.fingerprint().as_bytes())?)
     }
 
-    /// The month, if a person has run its script. `None` if there is none, or if it was made from other months or definitions: then
-    /// it is removed.
+    /// The month, if a person has run its script. `None` if there is no script, or if it was made from other months or definitions; in that
+    /// case the folder is cleared.
     ///
     /// # Errors
-    /// When the script has not run to its end, or what it wrote cannot be right.
+    /// When the script has not run to its end, or when the rows that it wrote cannot be correct.
     pub fn counted_by_script(&self, folder: EngineFolder, reports: &ReportQueries) -> Result<Option<Counted>, HistoryError> {
         let Some(from) = folder.script()? else { return Ok(None) };
         if from != self.fingerprint().as_bytes() {
@@ -86,7 +86,7 @@ impl Month<'_> {
         Ok(Some(counted))
     }
 
-    /// What the month is counted from, by the version of the program that wrote the queries.
+    /// Identifies the inputs of the month, and the version of the program, which writes the queries.
     fn fingerprint(&self) -> String {
         let history = self.previous.map(|history| &history.hash);
         let (version, definitions) = (env!("CARGO_PKG_VERSION"), self.definitions.fingerprint());
@@ -155,8 +155,8 @@ impl Month<'_> {
     }
 }
 
-/// The rows of an earlier month in a view, as rows of a table of all earlier months. Identifiers that were written in another way than now are
-/// null.
+/// A query that turns the view of an earlier month into rows of the table of all earlier months. Identifiers are null if the two months
+/// write them in different ways.
 fn of_month(table: &Table, view: &str, month: domain::Month, is_comparable: bool) -> String {
     let columns = table.columns.iter().map(|column| match column.name {
         "month" => format!("CAST('{}' AS DATE) AS month", month.first_day()),
@@ -167,8 +167,9 @@ fn of_month(table: &Table, view: &str, month: domain::Month, is_comparable: bool
 }
 
 impl Counted {
-    /// Compares the counts of the month with its cohorts, and the rows of the report `members` with the counts: both come from the same
-    /// members, in different ways. An engine whose files are elsewhere seems to have written no rows.
+    /// Compares the number of rows in `counts` with the number of cohorts, and the number of rows of the report `members` with the sum in
+    /// `counts`. Both tables come from the same members, in different ways. If an engine writes its files to another location, this check
+    /// finds no rows.
     fn check_rows(&self, members: &str) -> Result<(), HistoryError> {
         let Tables::OnEngine(folder) = &self.tables else { return Ok(()) };
         let counts = self.table(&COUNTS)?;

@@ -37,7 +37,7 @@ pub(super) fn memberships<'a>(rules: impl IntoIterator<Item = &'a Rule>, has_con
 /// The facts of each contact that existed at the month's end: the columns that the module `rules` documents.
 fn facts(key: &str, rule: &Rule, has_conversations: bool, dialect: Dialect) -> String {
     let mut columns = vec!["k.contact_id".to_string()];
-    // The condition may have other words with the name of a fact in them. Then the fact is there and not used.
+    // The condition may contain the name of a fact within another word. Then the column of the fact is there, but not used.
     for fact in FACTS.iter().filter(|fact| rule.condition.sql().contains(fact.name)) {
         columns.push(match fact.name {
             CONVERSATIONS_OPENED if has_conversations => {
@@ -104,7 +104,7 @@ fn facts(key: &str, rule: &Rule, has_conversations: bool, dialect: Dialect) -> S
     )
 }
 
-/// The names that the conditions use: of custom attributes, and the keys of groups that the snapshot has.
+/// The names that the conditions use: of custom attributes and of subscriptions, and the keys of groups that the snapshot has.
 pub(super) fn references(rules: &[&Rule], manifest: &Manifest, month: chrono::NaiveDate) -> Result<DataFrame, TableError> {
     let mut rows: Vec<(String, String, String)> = Vec::new();
     for rule in rules {

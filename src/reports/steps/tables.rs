@@ -1,4 +1,4 @@
-//! The tables that exist only while a month is counted. Those that are kept are in `history`.
+//! The tables that exist only while a month is counted. The tables that a history keeps are in the module `history`.
 
 use crate::history::{COUNTS, LEDGER, OPT_OUTS, PROFILES, TRIANGLE};
 use archive::table::{Column, Kind, Table};
@@ -47,7 +47,7 @@ pub const OPENED: Table = Table {
     ],
 };
 
-/// What is counted of contacts is counted once for all contacts of a signature.
+/// Contacts with one signature have the same relations to the same cohorts, so their relations are counted once for all of them.
 pub const SIGNATURES: Table = Table {
     name: "signatures",
     row: "a contact that is in a cohort, or was in one in the compared month",
@@ -275,7 +275,7 @@ pub const KEPT_MONTHS: Table = Table {
     columns: &[Column::new("month", Kind::Day, "first day of the month")],
 };
 
-/// The contacts of earlier months, from the compared ones on.
+/// The contacts of earlier months, from the earliest compared month on.
 pub const CONTACTS_BEFORE: Table = Table {
     name: "contacts_before",
     row: "a contact as it was observed in an earlier month",
@@ -297,7 +297,7 @@ pub const CONTACTS_BEFORE: Table = Table {
 
 const NONE_GIVEN: &str = "none given, or identifiers are written in another way now";
 
-/// The choices about subscriptions of earlier months, from the compared ones on.
+/// The choices about subscriptions of earlier months, from the earliest compared month on.
 pub const SUBSCRIPTIONS_BEFORE: Table = Table {
     name: "subscriptions_before",
     row: "an explicit choice of a contact about a type of subscription, as it was observed in an earlier month",
@@ -323,7 +323,7 @@ pub const CHOICES: Table = Table {
     ],
 };
 
-/// The ledger before, with the contacts of now in place of those that were merged into them.
+/// The ledger of the month before. A contact that was merged into a member is replaced by that member.
 pub const PAST: Table = Table { name: "past", ..LEDGER };
 
 pub const OPT_OUTS_BEFORE: Table = Table { name: "opt_outs_before", ..OPT_OUTS };
@@ -332,7 +332,7 @@ pub const COUNTS_BEFORE: Table = Table { name: "counts_before", ..COUNTS };
 pub const TRIANGLE_BEFORE: Table = Table { name: "triangle_before", ..TRIANGLE };
 pub const PROFILES_BEFORE: Table = Table { name: "profiles_before", ..PROFILES };
 
-/// The conditions of rules name attributes and groups by an alias, so that no name of a workspace is in the SQL.
+/// The conditions of rules name attributes, subscriptions and groups by an alias, so that no name of a workspace is in the SQL.
 pub const RULE_REFERENCES: Table = Table {
     name: "rule_references",
     row: "a custom attribute or a group that the condition of a rule uses",

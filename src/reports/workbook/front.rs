@@ -21,7 +21,7 @@ const COLUMNS: [(&str, f64); 11] = [
     ("unsubscribed", 15.0),
     ("", 3.0),
 ];
-/// Where the trend is, and where the months that it shows begin.
+/// The column of the trend, and the first column of the monthly numbers that the trend shows.
 const TREND: u16 = 3;
 const MONTHS: u16 = COLUMNS.len() as u16;
 /// About how many characters of a sentence fit in the width of the table.
@@ -110,7 +110,7 @@ impl Texts<'_> {
 
 /// The table of cohorts, with their members of the last months beside it. Returns the row after it.
 fn cohorts(sheet: &mut Worksheet, styles: &Styles, digest: &Digest, top: u32) -> Result<u32, XlsxError> {
-    // From the first month that is known of a cohort.
+    // The number of months from the first one with a value to this month.
     let known = |cohort: &CohortDigest| cohort.series.iter().position(Option::is_some).map_or(0, |first| cohort.series.len() - first);
     let months = digest.cohorts.iter().map(known).max().unwrap_or_default() as u16;
     for (column, (name, _)) in (0_u16..).zip(COLUMNS).filter(|(_, (name, _))| !name.is_empty()) {

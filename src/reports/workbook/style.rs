@@ -6,7 +6,7 @@ use archive::table::{Column, Kind};
 
 /// The narrowest and the widest column, in characters.
 const WIDTHS: (usize, usize) = (8, 48);
-/// The colours of the page: joined, and lines.
+/// The colour of `joined` on the page, and the background of heads.
 pub(super) const BLUE: Color = Color::RGB(0x00_72_B2);
 const PANEL: Color = Color::RGB(0xEA_EE_F2);
 
@@ -33,13 +33,13 @@ pub(super) struct Styles {
 impl Default for Styles {
     fn default() -> Styles {
         let number = |pattern: &str| Format::new().set_num_format(pattern);
-        // A text beside a number of another column does not touch it.
+        // The indent separates a text from a number in the column to its left.
         let left = |format: Format| format.set_align(FormatAlign::Left).set_indent(1);
         let head = Format::new().set_bold().set_background_color(PANEL).set_border_bottom(FormatBorder::Thin).set_text_wrap();
         Styles {
             title: Format::new().set_bold().set_font_size(16),
             heading: Format::new().set_bold().set_font_size(12),
-            // Clear of the button of the filter.
+            // The indent leaves space for the filter's button.
             number_head: head.clone().set_align(FormatAlign::Right).set_indent(2),
             head: left(head),
             sentence: Format::new().set_text_wrap().set_align(FormatAlign::Top),
@@ -52,7 +52,7 @@ impl Default for Styles {
             ratio: number("#,##0.00"),
             probability: number("[<0.0001]\"< 0.0001\";0.0000"),
             instant: left(number("yyyy-mm-dd hh:mm:ss")),
-            // With words: LibreOffice shows 1 and 0 else.
+            // The format contains the words, because LibreOffice otherwise shows 1 and 0.
             flag: left(number("\"TRUE\";\"TRUE\";\"FALSE\"")),
             large: number("#,##0.0"),
             small: number("0.0000"),
@@ -77,7 +77,7 @@ impl Styles {
         })
     }
 
-    /// The format of a number of any size: whole, or with as many decimals as say something.
+    /// The format of a number of any size: without decimals if the number is whole, otherwise with more decimals the smaller the number is.
     pub(super) fn of_number(&self, number: f64) -> &Format {
         match number.abs() {
             _ if number.fract() == 0.0 => &self.count,

@@ -51,7 +51,7 @@ fn a_report_that_is_too_long_has_no_sheet() {
         let empty = |column: &Column| polars::prelude::Column::full_null(column.name.into(), count, &column.kind.dtype());
         DataFrame::new(count, table.columns.iter().map(empty).collect()).unwrap()
     };
-    // The names of files are not compressed.
+    // The file names in a ZIP archive are not compressed, so the name of a sheet can be found in the bytes.
     let last = format!("xl/worksheets/sheet{}.xml", 1 + REPORTS.iter().filter(|report| !report.is_per_member()).count());
     let has_sheet = |bytes: &[u8]| bytes.windows(last.len()).any(|part| part == last.as_bytes());
     assert!(has_sheet(&made(table.name, rows(1))));

@@ -18,7 +18,8 @@ pub(super) fn corrupt_encoding(list: &mut [Value]) {
     break_texts(list, NOT_UTF8);
 }
 
-/// Lets the same texts end in half a surrogate pair, like texts that were truncated by their length in UTF-16.
+/// Adds half a surrogate pair to the end of the texts that [`corrupt_encoding`] changes. Texts end like this when they are truncated by
+/// their length in UTF-16.
 pub(super) fn halve_characters(list: &mut [Value]) {
     break_texts(list, HALF_CHARACTER);
 }

@@ -8,10 +8,11 @@ use crate::faults::checksum;
 const TEN_YEARS: i64 = 3_653 * DAY;
 /// The length of a huge text, in bytes.
 const HUGE: usize = 5_000_000;
-/// Flags that may have had another value earlier.
+/// The boolean fields that [`add_older_version`] inverts.
 const FLAGS: [&str; 5] = ["unsubscribed_from_emails", "marked_email_as_spam", "has_hard_bounced", "open", "read"];
 
-/// Splits a list that is documented as unpaged into two pages. The first one names the second.
+/// Splits a list that is documented to come without pages into two pages, and returns one of them. `next` of the first page leads to the
+/// second.
 pub(super) fn halve(mut body: Value, is_second: bool, is_legacy: bool) -> Value {
     let name = ["tags", "segments", "data"].into_iter().find(|name| body[*name].is_array());
     let Some(list) = name.and_then(|name| body[name].as_array_mut()).filter(|list| list.len() > 1) else { return body };
@@ -39,7 +40,8 @@ pub(super) fn remove_sources(list: &mut [Value]) {
     }
 }
 
-/// Gives authors that are contacts an id that no contact has, as if they had been merged into the contact that takes part now.
+/// Replaces the id of each author that is a contact by an id that no contact has, as if the author had been merged into the contact that is
+/// the participant now.
 pub(super) fn merge_authors(list: &mut [Value]) {
     for entry in list {
         for source in ["source", "conversation_message"] {
@@ -65,7 +67,8 @@ pub(super) fn repeat_one(list: &mut Vec<Value>) {
 }
 
 /// Adds an older version of an entry, as it may have been a day before its last change: with another name, other flags and another state.
-/// The id decides whether it comes before or after the current version. So both orders occur, and the same request gets the same page.
+/// The id decides whether the older version comes before or after the current version. So both orders occur, and the same request gets the
+/// same page.
 pub(super) fn add_older_version(list: &mut Vec<Value>) {
     let middle = list.len() / 2;
     let Some(mut older) = list.get(middle).cloned() else { return };
@@ -94,7 +97,8 @@ pub(super) fn add_outsider(list: &mut Vec<Value>, seed: u64) {
     let mut outsider = list[middle].clone();
     let created_at = (oldest - TEN_YEARS).max(0);
     let is_numeric = outsider["id"].as_str().is_some_and(|id| id.bytes().all(|sign| sign.is_ascii_digit()));
-    // No other entry has this id. It is longer than the numbers of this world, or is a date and a suffix like the ids of contacts.
+    // No other entry has this id. A numeric id is longer than all numeric ids of the world. Any other id is a date and a suffix, like the
+    // ids of contacts.
     outsider["id"] = json!(if is_numeric { format!("9{:018}", seed % 10_u64.pow(18)) } else { format!("{created_at:08x}{seed:016x}") });
     outsider["created_at"] = json!(created_at);
     for own in ["external_id", "user_id", "company_id"] {
@@ -112,8 +116,8 @@ pub(super) fn swell_one(list: &mut [Value]) {
     }
 }
 
-/// Adds two attributes. For contacts on a paid plan, `note` has markup that an HTML page must not execute. `own_id` is different for each
-/// entry.
+/// Adds the custom attributes `note` and `own_id`. For contacts on a paid plan, `note` has markup that an HTML page must not execute.
+/// `own_id` is different for each entry.
 pub(super) fn mark_up(list: &mut [Value]) {
     for entry in list {
         let id = entry["id"].clone();

@@ -43,13 +43,13 @@ pub(crate) enum Fault {
     Reset,
     /// The connection is closed in the middle of the body.
     Cut,
-    /// The cursor or scroll of a request is no longer known. Requests without a cursor or scroll succeed.
+    /// A request with a cursor gets 400, and a request with a scroll parameter gets 404. Other requests succeed.
     Cursor,
     /// The open scroll fails with a 500 and has to be restarted. Other requests succeed.
     ScrollRestart,
     /// The last entry of a list page is moved to the top of the next page.
     Move,
-    /// A faulty list page that still looks like one.
+    /// A faulty list page that still looks like a list page.
     Page(PageFault),
 }
 
@@ -86,11 +86,11 @@ pub(crate) enum PageFault {
     Shrink,
     /// Unknown keys everywhere, and `next: null` on the last page.
     Extra,
-    /// Ids are JSON numbers. Dates are text, in milliseconds or in ISO 8601.
+    /// Ids are JSON numbers. Dates are seconds as text, milliseconds or ISO 8601.
     Stringly,
     /// All fields are null but id, type, date of creation and lists.
     Nulls,
-    /// Texts, booleans, arrays and objects have each other's types.
+    /// Texts, booleans, arrays and objects have wrong types.
     Mistyped,
     /// One entry has a custom attribute of 5 MB.
     Huge,
@@ -219,7 +219,7 @@ fn date(word: &str) -> Option<Fault> {
     }
 }
 
-/// The help text: a line for each kind.
+/// The help text: for each group of kinds, the names and the response.
 pub(super) fn list() -> String {
     const WIDTH: usize = 14;
     let line = |group: &Group| {

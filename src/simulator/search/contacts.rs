@@ -37,7 +37,7 @@ pub(crate) enum Field {
     MonthlySpend,
     Newsletter,
     Date(DateField),
-    /// The documentation has this field, but it is never set in this world: avatars and the fields of mobile apps.
+    /// A documented field that has no value in any search: the avatar and the fields of mobile apps.
     Never,
 }
 
@@ -151,7 +151,7 @@ pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field) -> Vec<
             (from, until) = (from.max(start), until.min(end));
         }
     }
-    // Indices ascend with creation, so a range of days is a slice of the indices.
+    // The candidates are sorted by creation, so those that were created in a range are a slice.
     let created_before = |limit: i64| candidates.partition_point(|index| view.contact(*index).created_at < limit);
     let (start, end) = (created_before(from), created_before(until));
     let slice = candidates.get(start..end).unwrap_or(&[]);
@@ -163,7 +163,7 @@ pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field) -> Vec<
     found
 }
 
-/// Whether lists can be sorted by a field: dates, ids, names and addresses (an assumption).
+/// The field with this name, if contacts can be sorted by it: dates, ids, names and email addresses (an assumption).
 pub(crate) fn sortable(name: &str) -> Option<Field> {
     find(name).map(|(field, _)| field).filter(|field| matches!(field, Field::Id | Field::Name | Field::Email | Field::Date(_)))
 }

@@ -78,7 +78,7 @@ pub(crate) fn found(view: &WorldView, query: &Query<Field>, sort: Field, priorit
     found
 }
 
-/// Whether lists can be sorted by a field (an assumption).
+/// The field with this name, if conversations can be sorted by it (an assumption).
 pub(crate) fn sortable(name: &str) -> Option<Field> {
     find(name).map(|(field, _)| field).filter(|field| matches!(field, Field::Id | Field::CreatedAt | Field::UpdatedAt))
 }

@@ -11,8 +11,8 @@ pub(crate) struct Sort<'a> {
     pub descending: bool,
 }
 
-/// Parses `sort`. From 2.16 on, unknown orders are refused. Earlier versions ignore them. It is an assumption that the default then
-/// applies.
+/// Parses `sort`. The default order is descending. With `checks_order`, an unknown order is refused, as in contact searches from 2.16 on.
+/// Without it, the default order applies instead (an assumption).
 pub(crate) fn sort<'a>(sort: Option<&'a Value>, default_field: &'a str, checks_order: bool) -> Result<Sort<'a>, ApiError> {
     let field = match sort.and_then(|sort| sort.get("field")) {
         None | Some(Value::Null) => default_field,

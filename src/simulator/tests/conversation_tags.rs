@@ -10,7 +10,7 @@ use crate::*;
 
 const VERSION: &str = "2.16";
 
-/// A conversation without tags that is a while old.
+/// A conversation without tags that was created more than 1,000 seconds ago.
 async fn untagged(served: &Served) -> Value {
     let page = served.get(VERSION, "/conversations?per_page=50").await.json();
     let is_bare = |one: &Value| one["tags"]["tags"] == json!([]);
@@ -56,13 +56,13 @@ async fn a_conversation_is_tagged_and_untagged() {
     let applied = served.post(VERSION, &format!("{path}/tags"), json!({"id": tag, "admin_id": admin})).await.json();
     let expected = json!({"type": "tag", "id": tag, "name": "fresh", "applied_at": NOW, "applied_by": {"type": "admin", "id": admin}});
     assert_eq!(applied, expected);
-    // The conversation, the search and 1.x show it. Nothing else changes.
+    // The conversation, the search and 1.x show the tag. `updated_at` does not change.
     let shown = served.get(VERSION, &path).await.json();
     assert_eq!(shown["tags"], json!({"type": "tag.list", "tags": [expected]}));
     assert_eq!(shown["updated_at"], conversation["updated_at"]);
     assert_eq!(found(&served, &tag).await, (vec![conversation["id"].as_str().unwrap().to_owned()], json!(1)));
     assert_eq!(served.get("1.4", &path).await.json()["tags"]["tags"], json!([{"type": "tag", "id": tag, "name": "fresh"}]));
-    // A second time nothing changes. Ids may be numbers.
+    // Adding the tag a second time changes nothing. Ids may be numbers.
     let number: u64 = tag.as_str().unwrap().parse().unwrap();
     let again = json!({"id": number, "admin_id": ADMINS[0].0});
     assert_eq!(served.post(VERSION, &format!("{path}/tags"), again).await.json(), expected);

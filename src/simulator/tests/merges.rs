@@ -14,8 +14,8 @@ use crate::world::{World, WorldOptions};
 use crate::world_view::WorldView;
 use crate::*;
 
-/// The leads that are merged in a month of 2026 into a user who stays, and were members at the month's start: of `Leads to call`, and of
-/// `value_lead`.
+/// The number of leads that are merged into a user who stays, in a month of 2026, and that were members at the start of the month: first of
+/// `Leads to call`, then of `value_lead`.
 fn merged_leads(world: &World, month: i32) -> [usize; 2] {
     let (start, end) = (start_of_month(&world.options.timezone, 2026, month), start_of_month(&world.options.timezone, 2026, month + 1));
     let to_call = world.segments.iter().find(|segment| segment.id == LEADS_TO_CALL_ID).unwrap();

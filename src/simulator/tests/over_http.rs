@@ -15,7 +15,7 @@ pub(super) async fn exchange(port: u16, request: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
-        // A cut connection may also end in an error. The bytes before it count.
+        // A cut connection may also end in an error. The bytes that came before the error are returned.
         let _ = stream.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
     });

@@ -28,7 +28,7 @@ impl TestWorld {
         WorldView::new(Arc::clone(&self.world), self.start(year, month + 1))
     }
 
-    /// The members of a tag or segment at the ends of this many months, from the given one on.
+    /// The members of a tag or segment at the end of each month. `year` and `month` are the first month, `months` is the number of months.
     fn members(&self, group: &str, year: i32, month: i32, months: i32) -> Vec<HashSet<u32>> {
         let tag = self.world.tags.iter().position(|tag| tag.name == group);
         let segment = self.world.segments.iter().position(|segment| segment.name == group);
@@ -131,7 +131,7 @@ fn vip_shrinks_from_2025_03_on() {
 fn in_2026_09_there_was_an_outage() {
     for seen in worlds(1..=3) {
         let members = seen.members("Active", 2025, 5, 18);
-        // Conversations and openers of each month.
+        // For each month, the number of conversations that members opened, and the number of members who opened any.
         let (mut opened, mut openers) = (Vec::new(), Vec::new());
         for (members, month) in members.iter().zip(5..) {
             let by_members: Vec<u32> =

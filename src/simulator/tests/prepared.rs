@@ -48,7 +48,7 @@ impl TestResponse {
 }
 
 impl TestRequest<'_> {
-    /// Sends it on its own connection.
+    /// Sends the request on its own connection.
     async fn send(&self, headers: &str) -> TestResponse {
         let TestRequest { port, method, version, path, body } = *self;
         let request = format!(
@@ -188,7 +188,7 @@ async fn rate_limits_apply_to_cached_responses() {
     let (_, port) = serving(Options { rate_limit: 2, prepared_pages: true, ..Options::default() }).await;
     let request = TestRequest { port, method: "GET", version: "2.14", path: "/contacts?per_page=20", body: "" };
     let mut refused = 0;
-    // There are as many requests as in the test of the limit itself.
+    // Nine requests touch at most three windows, so at least three requests are refused.
     for _ in 0..9 {
         refused += u64::from(request.gzipped().await.head.starts_with("HTTP/1.1 429"));
     }

@@ -54,7 +54,7 @@ fn a_segment_is_made_anew_under_its_name() {
     let (old, new) = (&old[0], &new[0]);
     assert_ne!(old["id"], new["id"]);
     assert_eq!((&new["created_at"], &new["updated_at"]), (&json!(POWER_USERS_ANEW), &json!(POWER_USERS_ANEW)));
-    // Each is seen only while it exists.
+    // Each of the two segments is visible only while it exists.
     for (view, there, gone) in [(&before, old, new), (&after, new, old)] {
         let id = there["id"].as_str().unwrap();
         assert_eq!(get(view, &format!("/segments/{id}"), &[], "2.11").unwrap()["name"], "Power users");

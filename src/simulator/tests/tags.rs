@@ -322,7 +322,7 @@ async fn a_tag_that_is_added_again_has_the_date_of_its_request() {
     served.post("1.4", "/tags", json!({"name": "value_lead", "users": [{"id": contact}]})).await.json();
     served.simulator.set_now(at(5_000));
     assert_eq!(since().await.unwrap()["applied_at"], NOW + 90);
-    // The probes know both spells and the gap.
+    // The probes show both spells and the gap between them.
     assert!(served.probe(&group).await.as_array().unwrap().contains(&json!({"contact_id": contact, "applied_at": NOW + 90})));
     let held = |at: i64| {
         let served = &served;

@@ -128,7 +128,7 @@ async fn lists_end_at_ten_thousand() {
     let empty = silent.get("1.4", &ask(201, 50)).await.json();
     assert_eq!((&empty["users"], &empty["total_count"]), (&json!([]), &json!(0)));
     assert_eq!((&empty["pages"]["total_pages"], &empty["pages"]["next"]), (&json!(0), &Value::Null));
-    // The scroll has no limit, and its contacts have their tags.
+    // Scrolls reach more than 10,000 contacts, and show the tags of all of them.
     let scrolled = silent.scroll("/users/scroll", "users").await.concat();
     let leads = silent.scroll("/contacts/scroll", "contacts").await.concat();
     let tagged =
@@ -244,7 +244,7 @@ async fn users_are_found_by_id_user_id_and_email() {
     let lead = served.get("1.4", "/contacts?per_page=1").await.json()["contacts"][0].clone();
     assert_eq!(served.get("1.4", &format!("/contacts/{}", lead["id"].as_str().unwrap())).await.json(), lead);
     assert_eq!(served.get("1.4", &format!("/contacts?user_id={}", lead["user_id"].as_str().unwrap())).await.json(), lead);
-    // Addresses are not unique.
+    // Several contacts can have the same email address.
     let shared = served.probe("shared_emails").await;
     let list = |kind: &str, entry: &Value| entry[kind].as_array().unwrap().len();
     let three = shared.as_array().unwrap().iter().find(|entry| list("users", entry) >= 3).expect("an address of three users");

@@ -19,7 +19,7 @@ use crate::world::groups::{ARCHIVED_SEGMENTS, ARCHIVED_TAGS};
 use crate::world::people::Role;
 use crate::world_view::WorldView;
 
-/// `GET /users`. It lists only users. If a tag, a segment or a company is given, it also lists leads.
+/// `GET /users`. It lists users. If a tag, a segment or a company is given, it also lists leads.
 pub(super) fn users(context: &ReadContext, call: &Call) -> Result<String, ApiError> {
     let view = context.view;
     if let Some(user_id) = call.parameter("user_id") {
@@ -150,7 +150,7 @@ fn members_of_tag<'a>(view: &'a WorldView, id: &str) -> Result<&'a [u32], ApiErr
     if known { Ok(view.members_of_tag(id)) } else { Err(ApiError::resource_not_found()) }
 }
 
-/// The members of a segment. As for tags, and a deleted segment is unknown (an assumption).
+/// The members of a segment. Archived segments have no members to list, and unknown or deleted segments are 404 (both are assumptions).
 fn members_of_segment<'a>(view: &'a WorldView, id: &str) -> Result<&'a [u32], ApiError> {
     let known = view.segments().any(|(segment, _)| segment.id == id) || ARCHIVED_SEGMENTS.iter().any(|segment| segment.id == id);
     if known { Ok(view.members_of_segment(id)) } else { Err(ApiError::resource_not_found()) }

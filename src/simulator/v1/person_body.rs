@@ -27,7 +27,7 @@ pub(super) fn person_body(view: &WorldView, index: u32) -> Value {
         .map(|company| json!({"type": "company", "company_id": company.company_id, "id": company.id, "name": company.name}))
         .collect();
     let browser = contact.browser.map(|(name, version)| format!("{name}/{version} ({})", contact.os.unwrap_or("unknown")));
-    // 1.x does not have what 2.x calls custom objects.
+    // Custom objects exist only in 2.x, so attributes that are objects are left out.
     let attributes: Map<String, Value> = custom_attributes(view, index).into_iter().filter(|(_, value)| !value.is_object()).collect();
     json!({
         "type": if is_lead { "contact" } else { "user" },

@@ -24,7 +24,7 @@ pub(super) struct ContactBody<'a> {
     external_id: Option<&'a str>,
     role: &'static str,
     email: Option<&'a str>,
-    /// This key is only in few responses.
+    /// This key is only in responses of 2.11.
     #[serde(skip_serializing_if = "Option::is_none")]
     email_domain: Option<&'a str>,
     phone: Option<&'a str>,
@@ -81,10 +81,10 @@ pub(super) struct ContactBody<'a> {
     enabled_push_messaging: Option<Option<bool>>,
     sms_consent: bool,
     unsubscribed_from_sms: bool,
-    /// Who was merged into a user, on request from 2.16 on.
+    /// The contacts that were merged into a user. This key is only in responses from 2.16 on, if the client requests it.
     #[serde(skip_serializing_if = "Option::is_none")]
     merge_history: Option<Vec<Merge<'a>>>,
-    /// This key is not documented, so clients must ignore it.
+    /// An invented key. Clients must ignore keys that are not documented.
     undocumented_score: f64,
 }
 
@@ -167,8 +167,8 @@ struct Merge<'a> {
 }
 
 impl<'a> ContactBody<'a> {
-    /// The contact with its merges, if it is a user. Assumptions: they are newest first, and do not include what was merged into a merged
-    /// contact before.
+    /// The contact with its merges, if it is a user. Assumptions: the newest merge is first, and earlier merges into a contact that was
+    /// merged into this user are not included.
     pub(super) fn with_merge_history(self, view: &'a WorldView, index: u32) -> Self {
         let merge = |source: &u32| {
             let source = view.contact(*source);
@@ -256,7 +256,7 @@ impl<'a> ContactBody<'a> {
             ios_sdk_version: None,
             ios_last_seen_at: None,
             custom_attributes: custom_attributes(view, index),
-            // The documentation says "The whole may be null". It is null here for leads that were never tagged nor seen.
+            // The documentation says "The whole may be null". Here, `tags` is null for leads that have no tag now and never visit.
             tags: (role == Role::User || !tags.is_empty() || !contact.visits.is_empty()).then(|| link("tags", "tag", tags)),
             notes: link("notes", "note", (1..=contact.notes).map(|number| format!("{}{number:02}", 3000 + index)).collect()),
             companies: link(

@@ -57,7 +57,7 @@ pub(super) fn search(view: &WorldView, call: &Call) -> Result<String, ApiError> 
     let pagination = body.get("pagination");
     let per_page = paging::per_page(pagination.and_then(|pagination| pagination.get("per_page")), 50)?;
     let after = search_cursor(pagination)?;
-    // Dates are compared in another way from 2.17 on.
+    // From 2.17 on, dates are compared in another way, so results are cached separately.
     let name = format!("contacts {} {field:?} {}", call.version >= V2_17, body["query"]);
     let all = call.indexed(view.found(name, || found(view, &query, field)));
     let cut = Cut { descending: sort.descending, per_page, after, moves: call.moves };
@@ -100,8 +100,8 @@ pub(super) fn companies(view: &WorldView, call: &Call, id: &str) -> Result<Strin
     write(&json!({"type": "list", "total_count": companies.len(), "data": companies, "pages": pages}))
 }
 
-/// `POST /contacts`: creates a user, or with `role: lead` a lead. The answer is 409 if a user has the id or address already. Leads may
-/// share any address (an assumption).
+/// `POST /contacts`: creates a user, or with `role: lead` a lead. The answer is 409 if a user already has the external id or, for a new
+/// user, the email address. A new lead may have the email address of another contact (an assumption).
 pub(super) fn create(view: &WorldView, call: &Call) -> Result<(WorldView, String), ApiError> {
     let body = call.object()?;
     let data = ContactData::read(&body, "external_id")?;
@@ -124,14 +124,14 @@ pub(super) fn create(view: &WorldView, call: &Call) -> Result<(WorldView, String
     Ok((next, body))
 }
 
-/// The index of a contact that exists. For a merged contact it is the error that this version of the API returns.
+/// The index of a contact that exists. For a merged contact, this returns the error of the requested version.
 pub(super) fn existing(view: &WorldView, call: &Call, id: &str) -> Result<u32, ApiError> {
     if let Some(index) = view.find_contact(id) {
         return Ok(index);
     }
     let mut canonical = None;
     let mut next = view.world.find_contact(id);
-    // Up to three hops are followed.
+    // If the target was merged too, its target counts. A chain is followed for at most three merges.
     for _ in 0..3 {
         let merged = next.map(|index| view.contact(index)).and_then(|contact| contact.end).filter(|(at, _)| *at <= view.now);
         let Some((_, End::Merged(target))) = merged else { break };

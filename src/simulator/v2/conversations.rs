@@ -52,8 +52,8 @@ pub(super) fn show(view: &WorldView, call: &Call, id: &str) -> Result<String, Ap
     write(&conversation_body(view, index, call.version))
 }
 
-/// `POST /conversations/{id}/tags`. A tag that the conversation has already is not changed (an assumption). Neither is `updated_at` (an
-/// assumption).
+/// `POST /conversations/{id}/tags`. If the conversation has the tag already, nothing changes (an assumption). `updated_at` never changes
+/// (an assumption).
 pub(super) fn attach(view: &WorldView, call: &Call, id: &str) -> Result<(WorldView, String), ApiError> {
     let body = call.object()?;
     let index = view.find_conversation(id).ok_or_else(conversation_not_found)?;
@@ -90,7 +90,8 @@ fn change(view: &WorldView, index: u32, change: ConversationChange) -> WorldView
     view.with_overlay(Arc::new(draft))
 }
 
-/// The admin that a body names, as an index into [`ADMINS`]. The code of an unknown admin is that of other resources (an assumption).
+/// The admin that a body names, as an index into [`ADMINS`]. The error code for an unknown admin follows the pattern of other resources (an
+/// assumption).
 fn admin(body: &Value) -> Result<u8, ApiError> {
     let id = tagging::id(body.get("admin_id")).ok_or_else(|| ApiError::parameter_invalid("admin_id is required"))?;
     let found = ADMINS.iter().zip(0u8..).find(|((admin, ..), _)| admin.to_string() == id);
@@ -101,7 +102,7 @@ fn conversation_not_found() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "not_found", "Conversation not found")
 }
 
-/// The description has this answer for `DELETE` only. For `POST` it is an assumption.
+/// Intercom's API description has this error only for `DELETE`. For `POST` it is an assumption.
 fn tag_not_found() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "tag_not_found", "Tag not found")
 }

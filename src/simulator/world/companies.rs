@@ -15,7 +15,7 @@ pub(crate) struct Company {
     pub monthly_spend: u32,
 }
 
-/// A segment of companies. It is a rule, as for contacts.
+/// A segment of companies. It is defined by a rule, like a segment of contacts.
 pub(crate) struct CompanySegment {
     pub id: &'static str,
     pub name: &'static str,
@@ -25,7 +25,7 @@ pub(crate) struct CompanySegment {
 
 enum Rule {
     SpendsFrom(u32),
-    /// Companies with this tag, by id. The tag cannot be deleted.
+    /// Companies that have the tag with this id. The tag cannot be deleted.
     Tagged(&'static str),
 }
 

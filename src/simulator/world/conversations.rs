@@ -1,7 +1,7 @@
 //! Conversations. In a month, most contacts have none, some have one or two, and a few have more than ten.
 //!
-//! What an analyst should be able to find: contacts open far more conversations while they carry `value_lead`, and there was an outage in
-//! 2026-09.
+//! What an analyst should be able to find: contacts open far more conversations while they have the tag `value_lead`, and there was an
+//! outage in 2026-09.
 
 use rand::RngExt;
 
@@ -46,7 +46,7 @@ pub(crate) struct Author {
     pub kind: &'static str,
     pub id: String,
     pub name: Option<String>,
-    /// `""` when there is no address, as on the real service.
+    /// `""` when there is no email address, as on the real service.
     pub email: String,
 }
 
@@ -107,7 +107,7 @@ impl Conversation {
         now < self.closed_at
     }
 
-    /// The latest change: the first answer, then the closing.
+    /// The time of the latest change: the creation, the first answer or the closing.
     pub(crate) fn updated_at(&self, now: i64) -> i64 {
         let answered = self.created_at + (self.closed_at - self.created_at) / 3;
         [self.closed_at, answered].into_iter().find(|at| *at <= now).unwrap_or(self.created_at)
@@ -138,14 +138,14 @@ pub(crate) fn invent(rng: &mut Rng, zone: &Zone, contacts: &[Contact]) -> Vec<Co
 }
 
 /// The mean time in seconds between two conversations of a visiting contact with `value_lead`. It has a Pareto tail: more than four months
-/// for half of the contacts, a few days for some. Six in a thousand contacts have one nearly every day.
+/// for half of the contacts, a few days for some. For six in a thousand contacts, it is one or two days.
 fn mean_gap(rng: &mut Rng) -> i64 {
     let rarity: f64 = rng.random_range(0.0002..1.0);
     let per_month = if rng.random_bool(0.006) { rng.random_range(15.0..40.0) } else { (0.15 / rarity.powf(0.62)).min(12.0) };
     (MONTH as f64 / per_month) as i64
 }
 
-/// Adds a conversation in the first and the last second of every local month.
+/// Adds up to two conversations in the first second and up to two in the last second of every local month.
 fn month_edges(rng: &mut Rng, zone: &Zone, contacts: &[Contact], opened: &mut Vec<(i64, u32)>) {
     for month in 2..=60 {
         let start = start_of_month(zone, 2023, month);
@@ -160,7 +160,7 @@ fn month_edges(rng: &mut Rng, zone: &Zone, contacts: &[Contact], opened: &mut Ve
     }
 }
 
-/// The outage of 2026-09-15, from nine o'clock. Until the next evening, two in five of the visiting users open a conversation, some of them two.
+/// The outage of 2026-09-15, from nine o'clock. Until the next evening, two in five of the visiting users open one or two conversations.
 fn outage(rng: &mut Rng, zone: &Zone, contacts: &[Contact], opened: &mut Vec<(i64, u32)>) {
     let at = start_of_month(zone, 2026, 9) + 14 * DAY + 9 * 3_600;
     for (contact, number) in contacts.iter().zip(0u32..) {

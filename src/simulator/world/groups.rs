@@ -1,7 +1,7 @@
 //! Tags and segments, and their members over time.
 //!
 //! The spells of a tag are part of the world. A segment is a rule that is evaluated at the time of the request, as on the real service. So
-//! a segment has no history. Its rule can be edited, and a segment can be deleted and made anew under the same name.
+//! a segment has no history. Its rule can be edited, and a segment can be deleted and created again under the same name.
 
 use rand::RngExt;
 
@@ -44,9 +44,9 @@ enum Flow {
     Winter {
         share: f64,
     },
-    /// The tag is added while the contact stays away, after an admin has noticed. It is removed when the contact is back, or after seven
-    /// months. All contacts that slip away are noticed. The shares are those of other users who began on the free plan (`free`), and of
-    /// all others (`rest`).
+    /// An admin adds the tag 20 to 40 days after the contact stopped visiting. It is removed when the contact visits again, or after seven
+    /// months. All contacts that slip away ([`Contact::slips_away`]) get the tag. Of the other users who began on the free plan, the share
+    /// `free` gets it; of all other contacts, the share `rest`.
     Dormant {
         free: f64,
         rest: f64,
@@ -66,7 +66,7 @@ enum Flow {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Extra {
     pub tags: usize,
-    /// The average number of these tags of a contact. If it is `None`, few contacts have any.
+    /// The average number of extra tags of a contact. If it is `None`, 1 % to 6 % of the contacts ever get each tag.
     pub memberships: Option<f64>,
 }
 
@@ -86,11 +86,11 @@ pub(crate) fn empty_tag(id: String, name: String) -> Tag {
     Tag { id, name, flow: Flow::Nobody }
 }
 
-/// An archived group: lists and searches do not contain it, but the counts of 1.x do.
+/// An archived group: lists and searches do not contain it, but `/counts` does.
 pub(crate) struct Archived {
     pub id: &'static str,
     pub name: &'static str,
-    /// One in so many contacts is a member.
+    /// One in this many contacts is a member.
     one_in: u64,
 }
 
@@ -168,9 +168,9 @@ pub(crate) fn hand_out(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     }
 }
 
-/// Assigns the tags whose share of all contacts stays the same over time. At the start, chance decides whether a contact has such a tag; after
-/// that, it loses and gets it alternately. Only the spells of these tags change. They have their own random generator, so nothing else depends
-/// on them.
+/// Assigns the tags with [`Flow::Even`], which the same share of all contacts has at any instant. Chance decides whether a contact has the
+/// tag at its creation; after that, the contact loses the tag and gets it back in turn. This step has its own random generator and changes
+/// no other tag, so nothing else depends on it.
 pub(crate) fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact]) {
     let even = |(tag, number): (&Tag, u16)| match tag.flow {
         Flow::Even { share } if share > 0.0 => Some((number, share)),
@@ -195,8 +195,8 @@ pub(crate) fn hand_out_evenly(rng: &mut Rng, tags: &[Tag], people: &mut [Contact
     }
 }
 
-/// Gives the tag with [`Flow::Oldest`] to the oldest contacts. When one of them is deleted, the oldest contact without the tag gets it. This
-/// draws no random numbers, and changes no other tag.
+/// Gives the tag with [`Flow::Oldest`] to the oldest contacts. When one of them is deleted or merged away, the oldest contact without the
+/// tag gets it. This draws no random numbers, and changes no other tag.
 pub(crate) fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
     let Some((tag, size)) = tags.iter().zip(0u16..).find_map(|(tag, number)| match tag.flow {
         Flow::Oldest(size) => Some((number, size)),
@@ -229,7 +229,7 @@ pub(crate) fn hand_out_big_tag(tags: &[Tag], people: &mut [Contact]) {
     }
 }
 
-/// All spells of one contact, by tag and time. `first_user` says whether this contact is the only member of the tag for one.
+/// All spells of one contact, by tag and time. `first_user` says whether this contact is the member of the tag with [`Flow::One`].
 fn spells(rng: &mut Rng, tags: &[Tag], contact: &Contact, first_user: bool) -> Vec<TagSpell> {
     let mut spells = Vec::new();
     let end = contact.gone_at().unwrap_or(WORLD_END);
@@ -379,7 +379,7 @@ enum Rule {
 pub(crate) const LEADS_TO_CALL_ID: &str = "64a1c2f0aa01c0ffee000005";
 /// 2026-09-12 10:00 UTC. The filter of `Big teams` is edited, from 40 seats to 25, so about twice as many users are in it.
 pub(crate) const BIG_TEAMS_EDIT: i64 = 1_789_207_200;
-/// 2026-07-20 09:00 UTC. `Power users` is deleted and made anew: the same name, another id and another rule.
+/// 2026-07-20 09:00 UTC. `Power users` is deleted, and created again with the same name, another id and another rule.
 pub(crate) const POWER_USERS_ANEW: i64 = 1_784_538_000;
 
 /// All segments of the workspace. Their ids are the same in every world.

@@ -1,5 +1,5 @@
-//! Planted merges. A few merges happen at random (see `people`). These are those that an analyst should be able to find: in each month of
-//! 2026, leads are merged into users.
+//! Planted merges, which an analyst should be able to find: in each month of 2026, leads are merged into users. Other merges happen at
+//! random (see `people`).
 
 use rand::RngExt;
 
@@ -9,13 +9,13 @@ use super::people::{Contact, End, Role, TagSpell};
 use super::{Rng, WorldOptions, between};
 use crate::calendar::{DAY, start_of_month};
 
-/// The smallest world with planted merges. In a smaller one, they would change too much.
+/// The number of contacts in the smallest world with planted merges. In a smaller world, the merges would change too much.
 const SMALLEST: usize = 2_000;
 /// The number of draws before a merge is given up.
 const DRAWS: usize = 400;
 
-/// Merges members of `Leads to call` and of `value_lead` into users. They are members at the end of the month before, and until the merge.
-/// The users are not deleted or merged later, except in chains: there the user is merged into another one two months later.
+/// Merges leads into users. The leads are members of `Leads to call` or of `value_lead` at the start of the month and at the time of the
+/// merge. The users are not deleted or merged later, except in a chain, in which the user is merged into another user two months later.
 ///
 /// Only contacts that do nothing later are merged away. So nothing else changes.
 pub(crate) fn plant(rng: &mut Rng, options: &WorldOptions, segments: &[Segment], conversations: &[Conversation], people: &mut [Contact]) {
@@ -29,7 +29,7 @@ pub(crate) fn plant(rng: &mut Rng, options: &WorldOptions, segments: &[Segment],
     }
     let leads = planting.leads();
     for month in 1..=12 {
-        // The members are looked up once a month: in a large world, that is the longest step.
+        // The members are found once for each month, because this is the longest step in a large world.
         let groups = [Group::LeadsToCall, Group::ValueLead].map(|group| (group, planting.members(&leads, group, month)));
         for (group, members) in groups.iter().cycle().take(2 + options.contacts / 2_500) {
             if let Some((lead, at)) = planting.lead(members, *group, month)
@@ -81,7 +81,7 @@ impl Planting<'_> {
         start_of_month(&self.options.timezone, 2026, month)
     }
 
-    /// The contact that goes on gets the tags of the one that is merged into it (an assumption).
+    /// Merges the contact `from` into the contact `into`, which gets the tags of `from` (an assumption).
     fn merge(&mut self, from: usize, at: i64, into: usize) {
         let spells: Vec<TagSpell> = self.people[from].tags_at(at).cloned().collect();
         let target = &mut self.people[into];
@@ -96,11 +96,11 @@ impl Planting<'_> {
         self.people[from].end = Some((at, End::Merged(into as u32)));
     }
 
-    /// A lead is merged into a user in April, and this user into another one in June.
+    /// Merges a lead into a user in April, and this user into another user in June.
     fn chain(&mut self) {
         let (first, second) = ((self.start(4), self.start(5)), (self.start(6), self.start(7)));
         let (first, second) = (between(self.rng, first.0 + DAY, first.1), between(self.rng, second.0 + DAY, second.1));
-        // The oldest contacts are left as they are: one of them has a tag of its own.
+        // Users from before 2024 are not merged away: one of them is the only member of the tag `pilot customer`.
         let old = start_of_month(&self.options.timezone, 2024, 1);
         let lead =
             self.draw(first, |planting, index| planting.people[index].role_at(second) == Role::Lead && planting.is_free(index, first));
@@ -157,7 +157,7 @@ impl Planting<'_> {
         None
     }
 
-    /// A user to merge into, who stays. `other` is not drawn.
+    /// A user to merge into, who is not deleted or merged away later. `other` is not drawn.
     fn user(&mut self, at: i64, other: Option<usize>) -> Option<usize> {
         self.draw(at, |planting, index| {
             let contact = &planting.people[index];

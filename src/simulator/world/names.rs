@@ -44,7 +44,7 @@ pub(crate) struct Country {
     pub cities: [(&'static str, &'static str); 3],
 }
 
-/// Where contacts live. Users in `Brazil` slip away (see [`super::people`]).
+/// Where contacts live. Users on the free plan in `Brazil` stop visiting soon (see [`super::people`]).
 pub(crate) const COUNTRIES: [Country; 10] = [
     country("Ireland", "IRL", "EU", "+353", [("Leinster", "Dublin"), ("Munster", "Cork"), ("Connacht", "Galway")]),
     country("United States", "USA", "NA", "+1", [("California", "San Francisco"), ("New York", "New York"), ("Texas", "Austin")]),
@@ -88,7 +88,7 @@ pub(crate) fn company(rng: &mut Rng) -> String {
     format!("{}{} {kind}", pick(rng, &SURNAME), pick(rng, &LAST))
 }
 
-/// An address under a domain that can never receive mail. `number` keeps the address unique.
+/// An email address under a domain that can never receive mail. `number` makes the address unique.
 pub(crate) fn email(rng: &mut Rng, number: usize) -> String {
     let domain = pick(rng, &["example.com", "example.org", "example.net", "quenmos.example", "tovdale.example", "skerlund.example"]);
     format!("{}.{}{number}@{domain}", pick(rng, &FIRST).to_lowercase(), pick(rng, &LAST))

@@ -1,7 +1,7 @@
 //! Contacts and their lives: sign-up, visits, plans, opt-outs, and the end.
 //!
-//! What an analyst should be able to find: users on the free plan who live in Brazil stop visiting far sooner than others, and there are
-//! no trials since [`new_prices`].
+//! What an analyst should be able to find: users on the free plan who live in Brazil stop visiting far sooner than others, and there are no
+//! new trials since [`new_prices`].
 
 use std::mem;
 
@@ -159,7 +159,7 @@ impl Contact {
         self.external_id.as_deref().filter(|_| self.role_at(now) == Role::User)
     }
 
-    /// The plan at an instant. It may have been upgraded. Leads count as free.
+    /// The plan at an instant. It may have been upgraded. Contacts who never become users are on the free plan.
     pub(crate) fn plan_at(&self, now: i64) -> Plan {
         match self.upgrade {
             Some((at, plan)) if at <= now => plan,
@@ -192,7 +192,7 @@ impl Contact {
         (reachable >= first).then(|| first + (reachable - first) / gap * gap)
     }
 
-    /// A contact that still visits opens each e-mail when it is sent. One that stopped visiting opened nothing after its last visit.
+    /// When the contact last opened an e-mail: at the time of the latest e-mail or at the latest visit, whichever is earlier.
     pub(crate) fn last_email_opened_at(&self, now: i64) -> Option<i64> {
         let (contacted, seen) = (self.last_contacted_at(now)?, self.last_seen_at(now)?);
         Some(contacted.min(seen))
@@ -208,7 +208,7 @@ impl Contact {
         self.last_email_opened_at(now).filter(|_| self.visit_gap % 3 == 0)
     }
 
-    /// The part of the address after the `@`.
+    /// The part of the email address after the `@`.
     pub(crate) fn email_domain(&self) -> Option<&str> {
         self.email.as_deref()?.split_once('@').map(|(_, domain)| domain)
     }
@@ -246,7 +246,7 @@ impl Contact {
         self.tags_at(now).any(|spell| spell.tag == tag)
     }
 
-    /// The latest change. Nearly every event counts as one, as on the real service.
+    /// The time of the latest change. Nearly every event counts as a change, as on the real service.
     pub(crate) fn updated_at(&self, now: i64) -> i64 {
         let tagging = self.tags.iter().flat_map(|spell| [spell.from, spell.until]);
         let written = self.written.as_ref().map(|written| written.at);
@@ -266,7 +266,7 @@ pub(crate) fn invent(rng: &mut Rng, options: &WorldOptions, companies: usize) ->
         if let Some((at, End::Merged(_))) = contact.end {
             contact.end = Some((at, merge_target(rng, &people, at)));
         }
-        // Some contacts share an address with an earlier one.
+        // Some contacts share an email address with an earlier contact.
         if number > 20 && rng.random_bool(0.012) {
             contact.email = people[number - rng.random_range(1..20)].email.clone();
         }
@@ -276,14 +276,15 @@ pub(crate) fn invent(rng: &mut Rng, options: &WorldOptions, companies: usize) ->
     people
 }
 
-/// Creation times and the rest of the ids, sorted by time. Sign-ups grow steadily from the workspace's first day to the world's end.
+/// The creation time and the random id suffix of each contact, sorted by time. Sign-ups grow steadily from the workspace's first day to the
+/// world's end.
 fn births(rng: &mut Rng, options: &WorldOptions) -> Vec<(i64, u64)> {
     // The rate grows linearly to seven times its start, so a share of (t + 3 t²) / 4 has signed up by time t (0 to 1).
     let span = (WORLD_END - WORKSPACE_CREATED_AT) as f64;
     let counted = (1_793_491_200 - WORKSPACE_CREATED_AT) as f64 / span; // 2026-11-01
     let still_here = 0.93;
     // Imports create many contacts in one second. The big import in the spring of 2024 is longer than the longest page, so it spans two
-    // pages. Its contacts are additional. The other imports are so small that they make no month odd.
+    // pages. Its contacts come in addition to `total`. The other imports are so small that they make no month odd.
     let mut big_import = 170.min(options.contacts / 12);
     let largest_import = (options.contacts / 150).clamp(3, 40);
     let others = (options.contacts as f64 / still_here - big_import as f64).max(0.0);
@@ -434,8 +435,7 @@ fn country(rng: &mut Rng) -> usize {
     }
 }
 
-/// Periods of visits. They are shorter for users on the free plan and shortest for users who slip away. Most leads visit in one period
-/// only.
+/// Periods of visits. Those of leads are the shortest. Among users, they are shorter on the free plan and shortest for users who slip away.
 fn visits(rng: &mut Rng, created_at: i64, is_user: bool, plan: Plan, slips_away: bool) -> Vec<Visits> {
     if rng.random_bool(0.06) {
         return Vec::new(); // imported, never seen

@@ -12,7 +12,7 @@ use super::people::{Contact, Plan, Role};
 use super::{Rng, exponential};
 use crate::calendar::{DAY, MONTH, Zone, start_of_month};
 
-/// What silence means.
+/// Whether contacts without an explicit choice get the messages of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Consent {
     /// Contacts get it until they leave.
@@ -97,14 +97,14 @@ impl Choice {
 }
 
 impl Contact {
-    /// The types that the contact left or joined and did not take back, in the order of [`TYPES`].
+    /// The types that the contact left or joined, if this choice is in force, in the order of [`TYPES`].
     pub(crate) fn subscriptions_at(&self, now: i64) -> impl Iterator<Item = &'static SubscriptionType> {
         self.choices.iter().filter(move |choice| choice.holds_at(now)).filter_map(|choice| TYPES.get(usize::from(choice.kind)))
     }
 }
 
-/// Invents all choices. This has its own generator and changes nothing else. Each contact has a generator, too, so the choices of one do
-/// not depend on the lives of the others.
+/// Invents all choices. This step has its own generator and changes nothing else. Each contact has a generator, too, so the choices of one
+/// contact do not depend on other contacts.
 pub(crate) fn choose(rng: &mut Rng, zone: &Zone, people: &mut [Contact]) {
     let mailing = (start_of_month(zone, 2026, 8), start_of_month(zone, 2026, 9));
     for contact in people {
@@ -121,7 +121,8 @@ fn choices(rng: &mut Rng, mailing: (i64, i64), contact: &Contact) -> Vec<Choice>
             choices.push(Choice { kind, from, until });
         }
     };
-    // Two of three contacts that unsubscribe from all e-mails leave `Product news` at that time. A few others leave it, too.
+    // Two of three contacts that unsubscribe from all e-mails leave `Product news` at that time. A few contacts leave it at another time,
+    // too.
     let leaves_news = rng.random_bool(0.67);
     if let Some(at) = contact.unsubscribed_at.filter(|_| leaves_news) {
         add(PRODUCT_NEWS, at, i64::MAX);
@@ -131,7 +132,7 @@ fn choices(rng: &mut Rng, mailing: (i64, i64), contact: &Contact) -> Vec<Choice>
     if let Some(at) = left_by_mailing(rng, mailing, contact) {
         add(PRODUCT_NEWS, at, back(rng, at, 0.1, 6 * MONTH));
     }
-    // The newsletter of the contact's attribute is the weekly digest.
+    // The custom attribute `newsletter` stands for the type `Weekly digest`.
     if contact.newsletter_at(contact.created_at) == Some(true) {
         add(WEEKLY_DIGEST, contact.created_at, contact.unsubscribed_at.unwrap_or(i64::MAX));
     }
@@ -141,7 +142,7 @@ fn choices(rng: &mut Rng, mailing: (i64, i64), contact: &Contact) -> Vec<Choice>
     }
     let opt_out = || TYPES.iter().zip(0u8..).filter(|(kind, number)| kind.consent == Consent::OptOut && *number != PRODUCT_NEWS);
     if rng.random_bool(0.0045) {
-        // A few contacts leave everything at once: more than the ten types that a contact body shows.
+        // A few contacts leave all opt-out types at once: more than the ten types that a contact body shows.
         let left = contact.created_at + exponential(rng, 5 * MONTH);
         add(PRODUCT_NEWS, left, i64::MAX);
         opt_out().for_each(|(_, number)| add(number, left, i64::MAX));

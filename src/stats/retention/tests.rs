@@ -52,18 +52,19 @@ fn observed(months: &BTreeSet<i64>) -> Vec<i64> {
 
 #[test]
 fn eight_members_in_six_snapshots_by_hand() {
-    // Month 5 is missing, so entries in months 1 and 6 are censored. Month 7 is the last.
+    // Months 0 and 5 were not observed, so entries in months 1 and 6 are censored. Month 7 is the last.
     let months = BTreeSet::from([1, 2, 3, 4, 6, 7]);
     let members: [&[i64]; 8] = [&[1, 2, 3, 4, 6, 7], &[2, 3, 4, 6, 7], &[2, 3], &[2, 3, 4, 6], &[3, 4, 6, 7], &[3, 6], &[4, 6, 7], &[7]];
     let members: Members = members.iter().map(|of| of.iter().copied().collect()).collect();
     let cells = triangle(&months, &members);
     let counts = person_months(&cells, &observed(&months));
-    // k = 1: the second to the sixth member are at risk, and the sixth departs. The fifth was seen in month 4 and could not be seen in
-    // month 5. The seventh, of month 4, has no month after. k = 2: the second to the fourth are at risk. The third departs, the others
-    // reach the gap. Back in month 6 are the seventh at 2 months, the fifth at 3, the second and the fourth at 4. The fourth departs.
+    // k = 1: the second to the sixth member are at risk, and the sixth departs. The fifth is a member in month 4 and is censored, because
+    // month 5 was not observed. The seventh entered in month 4, so the month at k = 1 was not observed. k = 2: the second to the fourth are
+    // at risk. The third departs, and the second and the fourth are censored by month 5. From month 6 to month 7, members are at risk
+    // again: the seventh for k = 3, the fifth for k = 4, the second and the fourth for k = 5. There, the fourth departs.
     let expected = [(5, 1, 1, 0), (3, 1, 2, 0), (1, 0, 1, 1), (1, 0, 1, 1), (2, 1, 1, 2)];
     assert_eq!(counts, expected.map(|(at_risk, departed, censored, resumed)| PersonMonths { at_risk, departed, censored, resumed }));
-    // The survival is 4/5, then 4/5 · 2/3, and in the end half of that.
+    // The survival is 4/5, then 4/5 · 2/3 = 8/15 up to k = 4, and at k = 5 half of 8/15.
     for (row, survival) in life_table(&counts).iter().zip([4.0 / 5.0, 8.0 / 15.0, 8.0 / 15.0, 8.0 / 15.0, 4.0 / 15.0]) {
         assert_close(row.survival, survival, "survival");
     }
@@ -202,9 +203,9 @@ fn a_change_by_hand() {
     assert_close(test.interval.low * test.interval.high, 1.0, "low");
     assert_close(test.p_value, 1.0, "p");
 
-    // All 20 recent entrants depart in the first month. Of its 40 departures, 40/3 (20 of 60) are expected among the recent entrants, and
-    // 80/3 among the earlier. Then 4 earlier entrants depart alone. V = 40 · 20/60 · 40/60 · 20/59, and p = P(|Z| >= (20 - 40/3) / √V =
-    // 3.84057...).
+    // All 20 recent entrants depart in the first month. Of the 40 departures in the first month, 40/3 (20 of 60) are expected among the
+    // recent entrants, and 80/3 among the earlier. In the second month, 4 earlier entrants depart, and no recent entrant is at risk.
+    // V = 40 · 20/60 · 40/60 · 20/59, and p = P(|Z| >= (20 - 40/3) / √V = 3.84057...).
     let gone = [cell(5, 0, 20), cell(5, 1, 0), cell(5, 2, 0)];
     let change = retention_change(&[earlier, gone].concat(), &[1, 2, 3, 4, 5, 6, 7], 7);
     assert_close(change.recent_expected, 40.0 / 3.0, "expected");

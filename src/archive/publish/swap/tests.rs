@@ -229,7 +229,7 @@ fn only_folders_that_an_older_version_moved_aside_are_recovered() {
     recover_beside(&place.table(), is_ours).unwrap();
     assert_eq!(entry_names(&place.table()).unwrap(), before);
     assert_eq!(fs::read_to_string(place.month().join(MANIFEST)).unwrap(), "old");
-    // A month without a manifest was not put there by a swap.
+    // A month without a manifest was not put there by a swap, so the folder that was moved aside stays.
     fs::rename(place.month(), &aside).unwrap();
     create_folder(&place.month()).unwrap();
     recover_beside(&place.table(), is_ours).unwrap();

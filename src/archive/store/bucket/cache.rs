@@ -1,5 +1,6 @@
-//! Files of a bucket on this machine. A file is named by its SHA-256, and compared with it once by each process that uses it. A file with
-//! another checksum is fetched once by each process. The folder may be removed at any time.
+//! Copies of a bucket's files on this machine. A copy is named by its SHA-256, and each process that uses the copy compares it with this
+//! hash once. For a file that is listed with an ETag, the SHA-256 is unknown, so each process fetches the file once. The folder may be
+//! removed at any time.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -39,7 +40,8 @@ impl Cache {
             publish::remove_file(&path)?;
             return Ok(false);
         }
-        // The least recently used files are removed first. If the time cannot be set, the file is only removed earlier.
+        // The modification time is the time of the last use: the least recently used files are removed first. If it cannot be set, the file
+        // is removed earlier.
         let _ = File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
         Ok(true)
     }
@@ -49,18 +51,18 @@ impl Cache {
         publish::create_folder(&self.folder)?;
         self.use_of(sha256);
         self.make_room(bytes);
-        // Two threads may fetch two files of the same bytes.
+        // Two threads may fetch two files with the same hash, so each download has its own path.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         Ok(self.folder.join(format!("{sha256}.{}-{}.part", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))))
     }
 
-    /// Shows a file that was fetched and compared with its hash.
+    /// Gives its final name to a file that was fetched and compared with its hash.
     pub(super) fn keep(&self, sha256: &str, part: &Path) -> Result<(), PublishError> {
         let path = self.path(sha256);
         fs::rename(part, &path).map_err(|error| PublishError::new("keep", &path, error))
     }
 
-    /// Takes over a file that was just written. If that fails, it is fetched when it is needed.
+    /// Moves a file that was just written into the cache, so that it need not be fetched.
     pub(super) fn take(&self, sha256: &str, bytes: u64, file: &Path) -> Result<(), PublishError> {
         publish::create_folder(&self.folder)?;
         self.use_of(sha256);
@@ -93,7 +95,7 @@ impl Cache {
             if total + bytes <= self.max_bytes {
                 break;
             }
-            // The files of another process that is just fetching are as new as can be, and are only fetched again.
+            // The files that another process is fetching are the newest, so they are removed last.
             if !used.iter().any(|used| name.starts_with(used)) && fs::remove_file(path).is_ok() {
                 total -= size;
             }
@@ -140,7 +142,7 @@ mod tests {
         let third = cache();
         let c = put(&third, "cccccccccc");
         assert_eq!([&a, &b, &c].map(|sha256| third.path(sha256).exists()), [true, false, true]);
-        // All that is here is in use: it stays, although there is no room.
+        // All files in the cache are in use: they stay, although they exceed the limit.
         assert!(third.has(&a).unwrap());
         let d = put(&third, "dddddddddd");
         assert_eq!([&a, &c, &d].map(|sha256| third.path(sha256).exists()), [true, true, true]);

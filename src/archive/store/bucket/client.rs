@@ -1,4 +1,4 @@
-//! The client of a bucket, from the environment variables that each cloud's own tools read.
+//! Makes the client of a bucket from the environment variables that each cloud's own tools read.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -19,13 +19,15 @@ use crate::store::location::{BucketKind, BucketUri};
 const GOOGLE_VERSIONS: &str = "Google's store is not asked for old versions: with object versioning or soft delete, remove them, for example with `gcloud storage rm --all-versions`";
 const AZURE_VERSIONS: &str = "Azure's store is not asked for old versions: with blob versioning, snapshots or soft delete, remove them, for example with `az storage blob delete`";
 
-/// The client for a bucket, and how old versions of its objects are found. A failing request is repeated for at most `give_up_after`.
+/// The client for a bucket, and how old versions of its objects are found. A failing request is repeated for at most `give_up_after`, and
+/// never longer than three minutes.
 ///
 /// # Errors
-/// If a variable of the environment (`AWS_…`, `AZURE_…`, `GOOGLE_…`) is missing or invalid, or names an address that is not allowed.
+/// If a variable of the environment (`AWS_…`, `AZURE_…`, `GOOGLE_…`) is missing or invalid, or names a URL that is not allowed.
 pub(crate) fn client(uri: &BucketUri, give_up_after: Duration) -> Result<(Arc<dyn ObjectStore>, Versions), PublishError> {
     let failed = |error: std::io::Error| PublishError::new("use", std::path::Path::new(&uri.to_string()), error);
-    // A request is not signed again when it is repeated, and a signature is valid for some minutes.
+    // A request is not signed again when it is repeated, and a signature is valid for some minutes. So a request is repeated for at most
+    // three minutes.
     check_environment(std::env::vars_os()).map_err(failed)?;
     let retry = RetryConfig { retry_timeout: give_up_after.min(Duration::from_secs(180)), ..RetryConfig::default() };
     let built = match uri.kind {
@@ -57,7 +59,7 @@ pub(crate) fn client(uri: &BucketUri, give_up_after: Duration) -> Result<(Arc<dy
     built.map_err(|error| failed(io_error(error)))
 }
 
-/// Checks the variables that become headers and addresses. A line break at the end of a mounted secret is easily overlooked.
+/// Checks the variables that become headers and URLs. A line break at the end of a mounted secret is easily overlooked.
 fn check_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> std::io::Result<()> {
     for (name, value) in variables {
         let Some(name) = name.to_str().filter(|name| ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|prefix| name.starts_with(prefix))) else {
@@ -79,7 +81,8 @@ fn check_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> s
 /// Whether an endpoint is plain HTTP on this machine.
 ///
 /// # Errors
-/// If it is plain HTTP elsewhere and the variable does not allow that: whoever is between could read and change everything.
+/// If the endpoint is plain HTTP on another machine and the variable does not allow this: everybody on the network path could read and
+/// change all data.
 fn is_plain_to_this_machine(endpoint: Option<&str>, variable: &str) -> std::io::Result<bool> {
     let Some(rest) = endpoint.and_then(|endpoint| endpoint.strip_prefix("http://")) else { return Ok(false) };
     let authority = rest.split('/').next().unwrap_or_default();

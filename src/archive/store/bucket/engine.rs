@@ -1,4 +1,4 @@
-//! What engines outside of this process write in a bucket.
+//! Reads, copies and removes the files that engines outside of this process write in a bucket.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,7 +10,7 @@ use crate::store::{BucketError, CHECK, ENGINE, LocalFile, SCRIPT, WrittenFile, i
 impl Shared {
     pub(super) fn written_below(&self, folder: &str) -> Result<Vec<WrittenFile>, PublishError> {
         let found = self.objects.below(folder).map_err(self.failed("list", folder))?;
-        // Spark has a folder of its own there while it writes.
+        // While Spark writes, it has unfinished files in a subfolder. So files in subfolders do not count.
         let has_rows = |path: &str| {
             path.strip_prefix(folder).and_then(|path| path.strip_prefix('/')).is_some_and(|name| !name.contains('/') && is_of_engine(name))
         };
@@ -30,7 +30,8 @@ impl Shared {
     }
 
     pub(super) fn place(&self, file: &WrittenFile, staging: &Staging, relative: &str, rows: u64) -> Result<(), PublishError> {
-        // The checksum of the copy is not known yet, and is another one than that of the original in some buckets.
+        // The name of the copy needs a hash, but the checksum of the copy is not known yet, and in some buckets it differs from the
+        // checksum of the original. So the hash is made from the path and the ETag of the original.
         let target = staging.listed_path(relative, &publish::sha256(format!("{} {:?}", file.path, file.tag).as_bytes()));
         let path = format!("{}/{target}", staging.target());
         self.check_lease(&path)?;
@@ -56,7 +57,7 @@ impl Shared {
         found.keys().try_for_each(|path| self.delete(path))
     }
 
-    /// Removes what engines wrote for interrupted commands.
+    /// Removes what engines wrote for interrupted commands, except folders with a script.
     pub(super) fn remove_of_engines(&self) -> Result<(), PublishError> {
         let paths = self.below(ENGINE)?;
         let folder = |path: &str| path.split('/').nth(1).unwrap_or_default().to_string();

@@ -1,4 +1,4 @@
-//! What a failed request to a bucket means. The messages contain no address, because an address may contain a signature.
+//! What a failed request to a bucket means. The messages contain no URL, because a URL may contain a signature.
 
 use std::error::Error;
 use std::io;
@@ -7,12 +7,12 @@ use object_store::client::{HttpError, HttpErrorKind};
 
 use crate::store::BucketError;
 
-/// How the client says that a store answered with an error: the status and the body follow.
+/// The client's message begins with these words if a store answered with an error. The status and the body follow.
 const STATUS: &str = "Server returned non-2xx status code: ";
-/// The addresses at which a machine in a cloud asks for its own credentials.
+/// The hosts that give a machine in a cloud its own credentials.
 const METADATA: [&str; 3] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
 
-/// The error for people, without anything secret.
+/// The error with a message for people, without secrets.
 pub(super) fn io_error(error: object_store::Error) -> io::Error {
     use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
     let answer = answer(&error).map_or(String::new(), |answer| format!(" ({answer})"));
@@ -46,7 +46,7 @@ fn other(error: &object_store::Error) -> io::Error {
     let text = without_addresses(&innermost);
     refused(match text.as_str() {
         "" => "the request failed".to_string(),
-        // It would show a character of the key.
+        // The client's message would show a character of the key.
         text if text.starts_with("Invalid symbol") || text.starts_with("Invalid byte") => {
             "a key in the environment is no valid base64".to_string()
         }
@@ -92,7 +92,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |&cause| cause.source())
 }
 
-/// A text up to the first address in it.
+/// A text up to the first URL in it.
 fn without_addresses(text: &str) -> String {
     let end = text.find("://").map_or(text.len(), |at| text[..at].rfind(' ').unwrap_or(0));
     text[..end].trim_end().to_string()

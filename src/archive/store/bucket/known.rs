@@ -1,5 +1,5 @@
-//! What this process knows of the objects of a job: one list, and the manifests. Between commands, a catalog has all manifests in one
-//! object, so that months that did not change cost no request.
+//! What this process knows about the objects of a job: one listing of the bucket, and the manifests. Between commands, one object (the
+//! catalog) contains all manifests, so that unchanged months cost no request.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +19,7 @@ pub(super) struct Known {
     is_changed: bool,
 }
 
-/// A manifest, with what identifies its version in a list. A list with another one means that it must be read again.
+/// A manifest, with the ETag that identifies its version in a list. If a list has another ETag, the manifest must be read again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Catalogued {
     tag: String,
@@ -35,7 +35,7 @@ impl Known {
         Ok(Known { entries, manifests, is_changed: false })
     }
 
-    /// The objects whose paths begin like this.
+    /// The objects whose paths begin with the prefix.
     pub(super) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a String, &'a Entry)> {
         self.entries.range(prefix.to_string()..).take_while(move |(path, _)| path.starts_with(prefix))
     }
@@ -52,7 +52,8 @@ impl Known {
         folders
     }
 
-    /// Whether a manifest is gone that an earlier command saw, and not the files that it lists: nobody of ours removes them in that order.
+    /// Whether a manifest that an earlier command saw is missing, although its folder has objects. This program removes a manifest after
+    /// all other objects of its folder, so somebody else removed it.
     pub(super) fn has_lost(&self, manifest: &str) -> bool {
         let folder = manifest.strip_suffix(MANIFEST).unwrap_or(manifest);
         !self.entries.contains_key(manifest) && self.manifests.contains_key(manifest) && self.below(folder).next().is_some()
@@ -64,7 +65,7 @@ impl Known {
         (entry.tag.as_ref() == Some(&catalogued.tag)).then(|| catalogued.text.clone().into_bytes())
     }
 
-    /// A manifest was read.
+    /// Records a manifest that was read.
     pub(super) fn read(&mut self, path: &str, bytes: &[u8], version: &Version) {
         if let (Some(tag), Ok(text)) = (version.tag(), String::from_utf8(bytes.to_vec())) {
             self.manifests.insert(path.to_string(), Catalogued { tag, text });
@@ -72,7 +73,7 @@ impl Known {
         }
     }
 
-    /// An object was written.
+    /// Records an object that was written.
     pub(super) fn wrote(&mut self, path: &str, bytes: &[u8], version: &Version) {
         self.sent(path, bytes.len() as u64, version);
         if path.ends_with(MANIFEST) {
@@ -80,13 +81,13 @@ impl Known {
         }
     }
 
-    /// A file was written.
+    /// Records a file that was written.
     pub(super) fn sent(&mut self, path: &str, bytes: u64, version: &Version) {
-        // It is new by any clock.
+        // The object is new by every clock, so no sweep of this command removes it.
         self.entries.insert(path.to_string(), Entry { bytes, modified: chrono::DateTime::<chrono::Utc>::MAX_UTC, tag: version.tag() });
     }
 
-    /// An object is there that another program wrote, or the store itself.
+    /// Records an object that another program wrote, or that the store made as a copy.
     pub(super) fn found(&mut self, path: &str, entry: Entry) {
         self.entries.insert(path.to_string(), entry);
     }
@@ -96,7 +97,7 @@ impl Known {
         self.is_changed |= self.manifests.remove(path).is_some();
     }
 
-    /// Writes the manifests for the next command. Without them, it reads each manifest itself.
+    /// Writes the catalog for the next command. Without the catalog, that command reads each manifest separately.
     pub(super) fn write_catalog(&mut self, objects: &Objects) {
         if !std::mem::take(&mut self.is_changed) {
             return;

@@ -1,4 +1,4 @@
-//! The lock of a job in a bucket: an object that names the process which works on the job, and is renewed while it does.
+//! The lock of a job in a bucket: an object that names the process which works on the job. The process renews the object while it works.
 //!
 //! Clocks of two machines may differ, so a lease is taken over only after it was seen unchanged for its whole duration. What was
 //! published is safe even if two processes believe that they have the lease: a manifest is replaced only if it is still the one that was
@@ -29,7 +29,7 @@ impl Term {
     pub(super) const USUAL: Term = Term { lasts: Duration::from_secs(60), renewed_every: Duration::from_secs(15) };
 }
 
-/// The content of the object.
+/// The content of the lock object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     /// Null if nobody works on the job.
@@ -60,7 +60,7 @@ impl Run {
 pub(super) struct Lease {
     shared: Arc<Shared>,
     renewer: Option<JoinHandle<()>>,
-    /// The host of a run that did not end: its unfinished work is there.
+    /// The host of a run that did not end. The unfinished work of that run is on that host.
     pub unfinished_on: Option<String>,
 }
 
@@ -77,7 +77,7 @@ struct State {
     record: Record,
     version: Version,
     renewed: Instant,
-    /// Who has the lease now, once it was lost.
+    /// If the lease was lost: who has it now.
     lost: Option<String>,
     is_over: bool,
 }
@@ -100,10 +100,10 @@ pub(super) fn take(objects: &Objects, command: &str, term: Term) -> io::Result<T
             Some((bytes, version)) => {
                 let before = serde_json::from_slice::<Record>(&bytes).ok();
                 match before.as_ref().map(|record| record.run.as_ref()) {
-                    // Nobody has it, or a process of this machine that has ended.
+                    // Nobody has the lease, or a process of this machine has it that has ended.
                     Some(None) => {}
                     Some(Some(run)) if run.process.has_ended() => {}
-                    // Somebody has it, or something that this program cannot read is there.
+                    // Another process has the lease, or this program cannot read the object.
                     run => match seen.take_if(|(version_seen, _)| *version_seen == version) {
                         Some((_, since)) if since.elapsed() >= term.lasts => {}
                         Some(since) => {
@@ -128,7 +128,7 @@ pub(super) fn take(objects: &Objects, command: &str, term: Term) -> io::Result<T
         let renewals = before.as_ref().map_or(0, |record| record.renewals) + 1;
         let unfinished_on = before.and_then(|record| record.run).map(|run| run.host);
         let record = Record { run: Some(this_run(command, term)), renewals };
-        // With a conflict, somebody else was quicker.
+        // On a conflict, another process has taken the lease: the loop starts again.
         if let Put::Done(version) = objects.put_if(PATH, &bytes_of(&record)?, condition)? {
             let lease = Lease::start(objects.clone(), term, record, version, unfinished_on);
             return Ok(if lease.is_conditional()? { Taken::Lease(lease) } else { Taken::Unconditional });
@@ -188,7 +188,8 @@ impl Lease {
         Lease { shared, renewer: renewer.ok(), unfinished_on }
     }
 
-    /// Whether the store honours conditions on writes. The lease is renewed once first, so that the version before it is an old one to try with.
+    /// Whether the store honours conditions on writes. Renews the lease first, so that its previous version can be used for a write that
+    /// must be refused.
     fn is_conditional(&self) -> io::Result<bool> {
         let mut state = self.shared.state();
         let stale = state.version.clone();
@@ -199,7 +200,8 @@ impl Lease {
         is_conditional(&self.shared.objects, PATH, &stale)
     }
 
-    /// Checks, before a write, that this process still has the lease. Renews it if that was not done for a while.
+    /// Checks, before a write, that this process still has the lease. Renews the lease if more than half of its duration has passed since
+    /// the last renewal.
     pub(super) fn check(&self) -> io::Result<()> {
         let mut state = self.shared.state();
         if state.lost.is_none() && state.renewed.elapsed() > self.shared.term.lasts / 2 {
@@ -228,7 +230,7 @@ impl Shared {
             let (back, waited) = self.ended.wait_timeout(state, self.term.renewed_every).unwrap_or_else(PoisonError::into_inner);
             state = back;
             if waited.timed_out() && !state.is_over {
-                // A store that does not answer for a moment: the next renewal is soon enough.
+                // The store may not answer for a moment. The next renewal is early enough, so this is no error.
                 if let Err(error) = self.renew(&mut state) {
                     tracing::debug!("the lease was not renewed: {error}");
                 }

@@ -1,4 +1,5 @@
-//! The requests to a bucket, as calls that block. A conditional write whose answer was lost is recognised by reading back.
+//! The requests to a bucket, as calls that block. If the answer to a conditional write is lost, the object is read to find out whether the
+//! write was done.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,11 +22,11 @@ use crate::publish::hexadecimal;
 
 /// A file of more bytes is sent in parts of this size, so that memory does not grow with the file.
 const PART: usize = 8 << 20;
-/// How often a version is read again that the store said is no longer the newest.
+/// How often an object is read after a conflict, while the store still returns the version that the write expected.
 const READS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The objects below one prefix of a bucket. Paths are relative to it.
+/// The objects below one prefix of a bucket. Paths are relative to the prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Objects {
     store: Arc<dyn ObjectStore>,
@@ -57,7 +58,7 @@ pub(super) struct Fetched {
 /// On which condition an object is written.
 #[derive(Clone, Debug)]
 pub(super) enum If {
-    /// There is none.
+    /// The object does not exist.
     Absent,
     /// The object has this version.
     Is(Version),
@@ -67,12 +68,12 @@ pub(super) enum If {
 #[derive(Debug)]
 pub(super) enum Put {
     Done(Version),
-    /// The condition does not hold: somebody else wrote it.
+    /// The condition does not hold: somebody else wrote the object.
     Conflict,
 }
 
 impl Version {
-    /// What identifies the version in a list. Some stores quote it in one place and not in the other.
+    /// The ETag that identifies the version in a list, without quotes: some stores put it in quotes in some answers and not in others.
     pub(super) fn tag(&self) -> Option<String> {
         self.0.e_tag.as_deref().map(unquoted)
     }
@@ -132,10 +133,11 @@ impl Objects {
         wait(async move { store.put(&key, PutPayload::from(bytes)).await.map(written).map_err(io_error) })
     }
 
-    /// Writes an object on a condition, and nothing else: an answer that is lost may be that of a write that was done.
+    /// Writes an object on a condition, and does not read it afterwards. So after an error it is unknown whether the write was done.
     pub(super) fn put_once(&self, path: &str, bytes: Vec<u8>, condition: If) -> io::Result<Put> {
         let (store, key) = (self.store.clone(), self.key(path));
-        // An object that must exist may have been removed; where none must exist, the bucket is missing.
+        // For an update, `NotFound` means that the object was removed: a conflict. For a new object, it means that the bucket does not
+        // exist: an error.
         let is_update = matches!(condition, If::Is(_));
         let mode = match condition {
             If::Absent => PutMode::Create,
@@ -152,8 +154,8 @@ impl Objects {
         })
     }
 
-    /// Writes an object on a condition. If the store says that the condition does not hold, or gives no answer, the object is read: with
-    /// these bytes, the write was done and its answer was lost. So the bytes must not be those that another writer would write.
+    /// Writes an object on a condition. If the store says that the condition does not hold, or gives no answer, the object is read. If it
+    /// has these bytes, the write was done and its answer was lost. So no other writer may write the same bytes.
     pub(super) fn put_if(&self, path: &str, bytes: &[u8], condition: If) -> io::Result<Put> {
         let failed = match self.put_once(path, bytes.to_vec(), condition.clone()) {
             Ok(Put::Done(version)) => return Ok(Put::Done(version)),
@@ -166,7 +168,8 @@ impl Objects {
             }
             match (self.get(path)?, &condition) {
                 (Some((found, version)), _) if found == bytes => return Ok(Put::Done(version)),
-                // The store contradicts itself: this read was answered with what was there before.
+                // The store contradicts itself: it reported a conflict, but this read returns the expected state. So the object is read
+                // again.
                 (Some((_, version)), If::Is(expected)) if failed.is_none() && version == *expected => {}
                 (None, If::Absent) if failed.is_none() => {}
                 _ => break,
@@ -186,7 +189,7 @@ impl Objects {
         })
     }
 
-    /// Writes a file. If it fails, nothing of it is left.
+    /// Uploads a file. If the upload fails, removes the parts that were sent.
     pub(super) fn upload(&self, path: &str, file: &FilePath) -> io::Result<Version> {
         if std::fs::metadata(file)?.len() <= PART as u64 {
             return self.put(path, std::fs::read(file)?);
@@ -197,7 +200,7 @@ impl Objects {
             let sent = async {
                 loop {
                     let mut part = Vec::with_capacity(PART);
-                    // Reading a file that was just written does not wait for the disk.
+                    // The file was just written and is in memory, so this blocking read does not wait for the disk.
                     (&mut file).take(PART as u64).read_to_end(&mut part)?;
                     if part.is_empty() {
                         return upload.complete().await.map(written).map_err(io_error);
@@ -207,7 +210,7 @@ impl Objects {
             }
             .await;
             if sent.is_err() {
-                // Best effort. Buckets have a rule that removes the parts of uploads that were never completed.
+                // Best effort: a rule of the bucket can remove the parts of uploads that were never completed.
                 let _ = upload.abort().await;
             }
             sent
@@ -267,8 +270,8 @@ fn written(result: object_store::PutResult) -> Version {
     Version(result.into())
 }
 
-/// Runs a request on the threads of its own and waits for it: callers are in the middle of work that blocks, some of them on a thread of
-/// another runtime.
+/// Runs a request on a separate runtime and blocks until it is done. The runtime is separate because some callers are on a thread of
+/// another runtime, which must not run it in `block_on`.
 pub(super) fn wait<T: Send + 'static>(request: impl Future<Output = io::Result<T>> + Send + 'static) -> io::Result<T> {
     static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| {
@@ -277,7 +280,7 @@ pub(super) fn wait<T: Send + 'static>(request: impl Future<Output = io::Result<T
     let runtime = runtime.as_ref().map_err(|error| io::Error::other(error.clone()))?;
     let (sender, receiver) = mpsc::sync_channel(1);
     runtime.spawn(async move {
-        // Nobody waits any more if the program is ending.
+        // If the program is ending, nobody waits for the result, so a failed send does not matter.
         let _ = sender.send(request.await);
     });
     receiver.recv().unwrap_or_else(|_| Err(io::Error::other("the request was given up")))

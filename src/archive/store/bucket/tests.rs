@@ -1,4 +1,4 @@
-//! Leases that are lost, runs that were paused, and stores that fail.
+//! Tests with lost leases, paused runs, and stores that fail.
 
 mod faulty;
 
@@ -16,7 +16,7 @@ use crate::store::{BucketError, Location};
 use faulty::{Counts, Faulty, Plan};
 
 const MONTHS: [&str; 3] = ["snapshots/run_month=2026-08", "snapshots/run_month=2026-09", "history/run_month=2026-09"];
-/// A lease that is soon over, so that no test waits long.
+/// A lease that expires soon, so that no test waits long.
 const SHORT: Term = Term { lasts: std::time::Duration::from_millis(20), renewed_every: std::time::Duration::from_secs(600) };
 
 fn uri() -> BucketUri {
@@ -75,7 +75,8 @@ fn a_run_that_was_paused_undoes_nothing_when_it_wakes_up() {
     let (paused, other) = (opened(&objects, here.path()), opened(&objects, there.path()));
     let lock = paused.lock("run").unwrap();
     publish(&paused, MONTHS[0], &[("a", "before".to_string())]).unwrap();
-    // The lease is not renewed while the run is paused. Its process is that of this test, which goes on: only the time shows.
+    // The lease is not renewed while the run is paused. Its process is the process of this test, which has not ended. So only the time
+    // shows that the lease has expired.
     std::thread::sleep(SHORT.lasts);
     let others_lock = other.lock("run").unwrap();
     for (index, month) in MONTHS.iter().enumerate() {
@@ -86,7 +87,7 @@ fn a_run_that_was_paused_undoes_nothing_when_it_wakes_up() {
     assert!(is_lost(&paused.retire(MONTHS[0]).unwrap_err()));
     assert!(is_lost(&paused.write("index.html", b"late").unwrap_err()));
     assert_eq!(visible(&objects), expected);
-    // Whatever the lease says: the manifests that were there when it was taken are not there any more.
+    // Even with the valid lease of the other process, the paused run cannot write: the manifests are no longer those that it listed.
     *paused.shared.lease.lock().unwrap() = other.shared.lease.lock().unwrap().clone();
     for month in MONTHS {
         assert!(is_lost(&publish(&paused, month, &[("a", "late".to_string())]).unwrap_err()), "{month}");
@@ -120,7 +121,7 @@ fn a_live_lease_is_not_taken_over_and_an_expired_one_is() {
         assert!(matches!(other.lock("run"), Err(StoreError::Locked { .. })), "it is renewed");
     }
     publish(&bucket, MONTHS[0], &[("a", "x".to_string())]).unwrap();
-    // A record that nobody can read is somebody's: it is taken over only if it does not change.
+    // A lock that this program cannot read may belong to a running process, so it is taken over only if it does not change.
     drop(lock);
     bucket.shared.objects.put(lease::PATH, b"{\"of\": \"a later version\"}".to_vec()).unwrap();
     let begun = std::time::Instant::now();
@@ -137,7 +138,7 @@ fn what_no_manifest_lists_goes_when_it_is_old_and_nothing_else() {
         publish(&bucket, MONTHS[0], &[("part", text.to_string()), ("same", "same".to_string())]).unwrap();
     }
     let raw = &bucket.shared.objects;
-    // An interrupted run, files of people, a month whose manifest is damaged, and one that was about to be removed.
+    // These are files of an interrupted run, files of people, a month whose manifest is damaged, and a month that is marked as removed.
     for path in ["snapshots/run_month=2026-07/part", "notes.txt", "snapshots/README", "applied/run_month=2026-07/part"] {
         raw.put(path, b"left".to_vec()).unwrap();
     }
@@ -177,18 +178,18 @@ fn a_manifest_that_somebody_removed_is_missed_and_its_files_are_kept() {
         assert!(sweeping.is_there(MONTHS[0]).unwrap() && !sweeping.is_there(MONTHS[1]).unwrap());
         assert_eq!(sweeping.read(&manifest_in(MONTHS[0])).unwrap(), None);
         assert_eq!(sweeping.shared.below(MONTHS[0]).unwrap().len(), 1, "its files are there");
-        // Something else changes, so that the catalog is written anew.
+        // Another month changes, so that the catalog is written again.
         publish(&sweeping, MONTHS[2], &[("a", "z".to_string())]).unwrap();
         drop(lock);
     }
-    // Whoever gives the month up removes it.
+    // `retire` removes the month although its manifest is missing.
     let lock = bucket.lock("report").unwrap();
     bucket.retire(MONTHS[0]).unwrap();
     assert!(bucket.folders("snapshots").unwrap().is_empty() && bucket.shared.below(MONTHS[0]).unwrap().is_empty());
     drop(lock);
 }
 
-/// A file of [`publish`], as its manifest lists it.
+/// The first file of a published folder, as the manifest lists it.
 fn listed(bucket: &Bucket, folder: &str) -> ListedFile {
     bucket.shared.files_of(folder).unwrap().unwrap().remove(0)
 }
@@ -208,7 +209,7 @@ fn a_name_proves_no_bytes() {
     publish(&bucket, MONTHS[0], &[("a", "right".to_string())]).unwrap();
     bucket.verify(MONTHS[0], &file).unwrap();
     drop(lock);
-    // What is gone is gone, whatever is in the cache.
+    // A file that the bucket lacks is missing, even if the cache has a copy.
     bucket.shared.objects.delete(&path).unwrap();
     let again = opened(&objects, here.path());
     assert!(again.shared.cache.has(&file.checksum.digits()).unwrap());
@@ -336,7 +337,7 @@ fn a_store_that_fails_shows_whole_months_and_the_command_that_is_repeated_ends_i
         let machines = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let mut is_done = false;
         for attempt in 0..40 {
-            // The last attempts have a sound store.
+            // In the last attempts, the store does not fail.
             faulty.set(if attempt < 30 { Plan::random(&mut random) } else { Plan::default() });
             let bucket = opened(&objects, machines[random.random_range(0..2)].path());
             let result = command(&bucket, seed * 100);

@@ -1,4 +1,4 @@
-//! Tries whether a bucket can keep a job.
+//! Tests whether a bucket can store a job.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::publish;
 use crate::store::{BucketError, StoreError, Tried};
 
 impl Shared {
-    /// Writes, lists, reads and removes an object of its own, and tries what must fail.
+    /// Writes, lists, reads and removes a test object, and tries writes that the bucket must refuse.
     pub(super) fn try_out(&self) -> Result<Tried, StoreError> {
         publish::create_folder(&self.work)?;
         let objects = &self.objects;

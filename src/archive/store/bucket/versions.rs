@@ -1,4 +1,5 @@
-//! Old versions of objects: a bucket with versioning keeps what was replaced or deleted. Whoever is to be forgotten must not be in them.
+//! Removes old versions of objects: a bucket with versioning keeps objects that were replaced or deleted. People whom `cohorts forget`
+//! removes must not stay in these versions.
 //!
 //! `ListObjectVersions` and `DeleteObject` with a version are requests of S3 that the client does not have, so they are signed here:
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>.
@@ -25,9 +26,9 @@ pub(crate) enum Versions {
         store: Arc<AmazonS3>,
         region: String,
     },
-    /// They cannot be found: what to do instead.
+    /// This program cannot find old versions. The text says what to do instead.
     Unknown(&'static str),
-    /// There are none.
+    /// There are no old versions.
     #[cfg(test)]
     None,
 }
@@ -54,7 +55,7 @@ struct ListedVersion {
 }
 
 impl Versions {
-    /// Removes all versions below the prefix that are not the latest, and the marks of deleted objects.
+    /// Removes all versions below the prefix that are not the latest, and all delete markers.
     pub(super) fn purge(&self, prefix: &Path) -> io::Result<OldVersions> {
         match self {
             Versions::S3 { store, region } => {
@@ -68,7 +69,8 @@ impl Versions {
     }
 }
 
-/// A client for the two requests. Plain HTTP is allowed here, because the client of the bucket has refused an endpoint where it is not.
+/// A client for the two requests. It allows plain HTTP, because the setup of the bucket's client has already refused endpoints for which
+/// plain HTTP is not allowed.
 fn client() -> io::Result<HttpClient> {
     ReqwestConnector::default().connect(&ClientOptions::new().with_allow_http(true)).map_err(io_error)
 }
@@ -91,7 +93,7 @@ impl S3 {
                 break;
             }
         }
-        // The marks come last: without them, the version before would be the latest again.
+        // The delete markers come last: without a marker, the version before it would be the latest again.
         for version in old.iter().chain(&markers) {
             let mut url = self.url(&version.key, http::Method::DELETE).await?;
             url.query_pairs_mut().clear().append_pair("versionId", &version.version_id);
@@ -101,7 +103,7 @@ impl S3 {
     }
 
     async fn list(&self, prefix: &str, next: Option<&(String, String)>) -> io::Result<Listed> {
-        // The address of the bucket is that of an object without its key.
+        // The URL of the bucket is the URL of an object without the key.
         let mut url = self.url("x", http::Method::GET).await?;
         let path = url.path().trim_end_matches('x').to_string();
         url.set_path(&path);
@@ -113,7 +115,7 @@ impl S3 {
         quick_xml::de::from_reader(body.as_slice()).map_err(|_| io::Error::other("the list of old versions cannot be read"))
     }
 
-    /// The address of an object, without what signs it.
+    /// The URL of an object, without the signature.
     async fn url(&self, key: &str, method: http::Method) -> io::Result<url::Url> {
         let mut url = self.store.signed_url(method, &Path::from(key), Duration::from_secs(60)).await.map_err(io_error)?;
         url.set_query(None);

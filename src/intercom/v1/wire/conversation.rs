@@ -52,7 +52,7 @@ impl WireConversation {
             None => (None, None),
         };
         let (author_type, author_id) = match author {
-            // 2.x says `lead` where 1.x may say `contact`.
+            // 1.x may say `contact` where 2.x says `lead`, so `word` converts it.
             Some(author) => {
                 let author_type = owned(author.kind).map(word);
                 let id = author_id(author_type.as_deref(), author.id)?;

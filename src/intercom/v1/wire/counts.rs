@@ -46,7 +46,7 @@ pub(in crate::v1) fn sizes(body: &[u8], of: &str, by: &str) -> Result<Sizes, Dec
     Ok(Sizes { sizes, last: last.unwrap_or(1) })
 }
 
-/// Reads a count: a number, a number as text, or an object with one under `count` or another key.
+/// Reads a count: a number, a number as text, or an object that has a count under the key `count` or else under its first key.
 fn count(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),

@@ -2,11 +2,11 @@
 
 use compact_str::CompactString;
 
-/// The named entities that escaping for HTML produces, besides numeric ones. Other entities are kept, because somebody typed a `&copy;`
-/// that is in a name. So a crate that knows all HTML entities would be wrong here.
+/// The named entities that escaping for HTML produces, besides numeric entities. Other entities stay: a `&copy;` in a name was typed by a
+/// person. So a crate that replaces all HTML entities would be wrong here.
 const NAMED: [(&str, char); 5] = [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\'')];
 
-/// The length of the longest entity in bytes, without `&` and `;`. Escaping produces no longer one, even with leading zeros.
+/// The length of the longest entity in bytes, without `&` and `;`. Escaping never produces a longer entity, even with leading zeros.
 const LONGEST: usize = 10;
 
 /// Undoes one level of escaping: `&amp;#39;` becomes `&#39;`. An `&` that does not start an entity stays.

@@ -82,7 +82,7 @@ impl WireConversation {
     }
 }
 
-/// The tags of a single conversation. If the record has no list, they are unknown.
+/// The tags of a single conversation. If the record has no list, the result is an empty list that is not complete.
 pub(crate) fn conversation_tags(body: &[u8]) -> Result<OwnTags, DecodeError> {
     #[derive(Deserialize)]
     struct Tagged {

@@ -121,12 +121,13 @@ fn the_opener_is_the_author_of_the_source() {
     assert_eq!(opener(r#""source":{"author":{"type":"bot"}}"#), Workspace);
     assert_eq!(opener(r#""source":{"author":{"type":"user"}},"contacts":{"contacts":[{"id":"u"}]}"#), Contact("u".into()));
     assert_eq!(opener(r#""source":{"author":{"type":"user"}},"contacts":{"contacts":[{"id":"u"},{"id":"v"}]}"#), UnknownContact);
-    // Bots, workflows and imports create conversations without an author. They have no opener, whoever takes part.
+    // Bots, workflows and imports create conversations without an author. Such a conversation has no opener, whichever contacts take part
+    // in it.
     for source in [r#""source":null"#, r#""source":{"author":null}"#, r#""state":"open""#] {
         assert_eq!(opener(&format!(r#"{source},"contacts":{{"contacts":[{{"id":"u"}}]}}"#)), NoAuthor, "{source}");
     }
     assert_eq!(opener(r#""source":{"author":{"type":"user"}},"contacts":{"contacts":[{"id":"u"},{"id":"u"}]}"#), Contact("u".into()));
-    // Ids of contacts are checked. Those of admins and bots are not used.
+    // Only the ids of contacts are checked. Ids of admins and bots are not used.
     assert_eq!(opener(r#""source":{"author":{"type":"bot","id":"../x"}}"#), Workspace);
     for odd in [r#""source":{"author":{"type":"user","id":"../x"}}"#, r#""contacts":{"contacts":[{"id":"a/b"}]}"#] {
         assert!(conversations(format!(r#"{{"conversations":[{{"id":1,"created_at":1,{odd}}}]}}"#).as_bytes(), None).is_err(), "{odd}");

@@ -1,10 +1,10 @@
 use super::*;
 
-/// The findings about definitions of a group that was changed before the last month. It has this many members then.
+/// The findings about a group that was changed before the last of these months. In the last month it has `last` members.
 fn found(months: usize, last: i64) -> DataFrame {
     let facts = facts("2026-10", vec![cohort("a", Some("2026-09"))]);
     let first = Month::from_index(facts.month.index() - months as i64 + 1);
-    // It grows by nine to eleven a month.
+    // The group grows by nine to eleven members a month, before the last one.
     let mut members: Vec<i64> = (0..months as i64).map(|month| 100 + 10 * month + month % 2).collect();
     *members.last_mut().unwrap() = last;
     let mut counts = counts(months_in_a_row("a", &first.to_string(), &[("members", &members)]));

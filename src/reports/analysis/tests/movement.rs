@@ -110,7 +110,7 @@ fn everyone_who_left_or_joined_is_in_a_row() {
 fn everyone_who_is_followed_counts_once() {
     let mut relations = table(RELATIONS);
     let signatures = relations.column("signature").unwrap().str().unwrap();
-    // Who departed is not counted.
+    // `a-to-none` departed, so it is not counted as newly unsubscribed.
     let is_newly: Vec<bool> = signatures.iter().map(|signature| matches!(signature, Some("adds-b" | "new-to-bc" | "a-to-none"))).collect();
     relations.with_column(Column::new("is_newly_unsubscribed".into(), is_newly)).unwrap();
     let signatures = relations.column("signature").unwrap().unique_stable().unwrap();

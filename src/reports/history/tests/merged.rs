@@ -1,12 +1,13 @@
-//! Contacts that were merged: a member that is merged into a member goes on as that one. Two months of one tag, then a third.
+//! Contacts that were merged. If a member is merged into a contact that is then a member, this contact continues the membership. Four
+//! months of one tag.
 //!
 //! | who | J | F | M | A | |
 //! |---|---|---|---|---|---|
 //! | lead | x | x | | | merged into `user` in March: a member from the first month |
-//! | user | | | x | | its membership goes on from `lead` |
+//! | user | | | x | | continues the membership of `lead` |
 //! | late | | x | | | merged into `known` in March, which is a member already |
 //! | known | x | x | x | x | |
-//! | lost | | x | | | merged into `other` in March, which is no member |
+//! | lost | | x | | | merged into `other` in March, which is not a member |
 //! | deleted | | x | | | deleted in March |
 //! | left | | x | | | still there |
 //! | new | | | x | x | |
@@ -48,11 +49,11 @@ fn a_member_that_is_merged_into_a_member_goes_on_as_that_one() {
         new         joined    2026-03        1                 false    false      false
         user        retained  -              3                 false    false      false",
     );
-    // Six members in February, but `late` and `known` are one now.
+    // February had six members. `late` and `known` are one contact in March, so March is compared with five.
     let counts = "month members previous_members retained joined departed departed_gone departed_deleted departed_merged net_change";
     let march_counts = "2026-03 3 5 2 1 3 2 1 1 -2";
     check(march, &COUNTS, &format!("{counts}\n 2026-01 2 - - - - - - - -\n 2026-02 6 2 2 4 0 0 - - 4\n {march_counts}"));
-    // Each member has one row, and the one that goes on has the entry of the one before.
+    // Each member has one row. `user` has the entry of `lead`, whose membership it continues.
     let ledger = read(march, &LEDGER).lazy().filter(col("last_month").eq(lit(chrono::NaiveDate::from_ymd_opt(2026, 3, 1).unwrap())));
     assert_shows(
         &ledger.collect().unwrap(),
@@ -62,7 +63,8 @@ fn a_member_that_is_merged_into_a_member_goes_on_as_that_one() {
         new         2026-03        false              2026-03      1
         user        2026-01        true               2026-01      3",
     );
-    // Of those who entered in January, all stay. `late`, who entered in February, is one with an earlier member.
+    // All members who entered in January stay. `late` entered in February, but is `known` in March, so no row of February's entrants counts
+    // it as retained.
     check(
         march,
         &TRIANGLE,
@@ -89,7 +91,7 @@ fn a_member_that_is_merged_into_a_member_goes_on_as_that_one() {
     );
     place.by_sql.as_ref().unwrap().check_reports(&place.last.as_ref().unwrap().counted);
 
-    // The one that goes on departs like any other member.
+    // `user`, which continues the membership of `lead`, departs like any other member.
     let april = place.observe(&months[3]);
     let departed = read(april, &STANDING).lazy().filter(col("change").eq(lit("departed"))).collect().unwrap();
     assert_shows(&departed, "contact_id change is_gone is_merged\n user departed false false");
@@ -110,11 +112,12 @@ fn fates_are_null_unless_all_are_known() {
     };
     let all = || vec![("deleted", None), ("late", Some("known")), ("lead", Some("user")), ("lost", Some("other"))];
     assert_eq!(of_march(Some(all()), "everyone"), ([Some(2), Some(1), Some(1)], Some(3)));
-    // The API does not tell what became of them: `user` seems to have joined, and four are gone.
+    // It is unknown what happened to the missing contacts: `user` seems to have joined, and four members are gone.
     assert_eq!(of_march(None, "everyone"), ([Some(4), None, None], Some(5)));
-    // One of them was not asked for.
+    // The API was not asked about `deleted`, so the numbers of deleted and of merged members are unknown.
     let most = all().into_iter().filter(|(id, _)| *id != "deleted").collect();
     assert_eq!(of_march(Some(most), "everyone"), ([Some(2), None, None], Some(3)));
-    // Others than members are not observed, so whoever is gone may only have left all cohorts. Who goes on is known all the same.
+    // Only members are observed, so a missing contact may still exist and have departed from all cohorts. That `user` continues the
+    // membership of `lead` is known all the same.
     assert_eq!(of_march(Some(all()), "cohorts"), ([None, None, None], Some(3)));
 }

@@ -1,4 +1,4 @@
-//! Snapshots of older versions, in which one number has several texts.
+//! Snapshots of older versions of this program, in which one number has several texts.
 
 use super::*;
 use crate::rules::{Condition, FACTS, Rule};

@@ -13,7 +13,7 @@ use crate::analysis::{Facts, PopulationKind, ReportRows, queries};
 use archive::engine::{EngineError, EngineFolder, Kept, RemoteEngine, Work};
 use archive::table::{TableRows, in_order, scan, write_parquet};
 
-/// An engine that has the job's folder at this path. It loses the rows of one query, if it is named.
+/// An engine that reads and writes the files of the job's folder at `root`. It writes no rows for the query `loses`.
 #[derive(Debug)]
 struct Files {
     root: PathBuf,
@@ -41,7 +41,7 @@ impl RemoteEngine for Files {
             let rows = in_order(query.step.table.conform(&rows).unwrap(), query.step.table).unwrap();
             if query.kept != Kept::View {
                 let target = self.root.join(folder.path(&query.name, "first"));
-                // Two files, each of them in order, and none for no rows.
+                // Writes the rows to two files. Each file is in order; a file without rows is not written.
                 for even in [true, false] {
                     let mask: BooleanChunked = (0..rows.height()).map(|row| Some(row.is_multiple_of(2) == even)).collect();
                     let part = rows.filter(&mask).unwrap();
@@ -66,7 +66,7 @@ impl RemoteEngine for Files {
     fn interrupt(&self) {}
 }
 
-/// Four months, the second one with a gap after it, as [`super::story`] has them.
+/// Four months of one tag. March, after the second one, is missing.
 fn months() -> Vec<Observation<'static>> {
     let month = |month, members: &[&'static str]| Observation {
         opened_by: vec!["stays", "leaver"],
@@ -119,7 +119,7 @@ fn a_month_counted_elsewhere_is_the_same_month() {
             let found = history.scan(table).unwrap().collect().unwrap();
             assert!(found.equals_missing(&read(expected, table)), "{} of {}", table.name, observation.month);
         }
-        // What has a row for each contact is published as the engine wrote it.
+        // A table with a row for each contact is published as the files that the engine wrote.
         let names: Vec<String> = history.manifest.files.iter().map(|file| file.name().into_owned()).collect();
         assert!(
             names.iter().any(|name| name == "counts.parquet") && names.iter().any(|name| name == "ledger/part-00000.parquet"),
@@ -175,7 +175,7 @@ fn a_script_is_taken_if_it_ran_to_its_end_on_the_same_data() {
     let error = month.counted_by_script(folder(), &queries()).map(drop).unwrap_err();
     assert!(error.to_string().contains("has not run to its end: it has no rows of `opened`"), "{error}");
 
-    // Runs it as a cluster would.
+    // Runs the queries and renames the folders of their rows, as if a cluster had run the script.
     let engine = Files::of(&place);
     month.count_on(&engine, folder(), &queries(), &|_, _, _| {}).unwrap();
     for query in engine.ran.lock().unwrap().iter() {

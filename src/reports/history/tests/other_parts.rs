@@ -152,8 +152,8 @@ fn values_are_counted_by_role_in_the_population_and_the_cohorts() {
     let cohort = |members: &[&'static str]| vec![("tag:1", members.to_vec())];
     place.observe(&Observation::of("2026-01", contacts(number(4)), cohort(&["x", "y"])));
     let february = place.observe(&Observation::of("2026-02", contacts(number(5)), cohort(&["x", "z", "future"])));
-    // The cohort's own counts of January are kept, because it is compared with January. `y` has left and is not counted. One
-    // user has a number and another a text with the same characters: so the value is not a number.
+    // The cohort's own counts of January are kept, because the cohort is compared with January. `y` departed and is not in the cohort's
+    // counts of February. The plan of one user is the number 5, and of another user the text `5`: such a value is not a number.
     check(
         february,
         &PROFILES,
@@ -245,7 +245,7 @@ fn without_the_snapshot_of_the_compared_month_what_changed_since_is_unknown() {
     let mut place = Place::new();
     let contacts = |is: bool| vec![Contact { unsubscribed_from_emails: Some(is), ..user("x") }, user("y")];
     place.observe(&Observation::of("2026-01", contacts(false), vec![("tag:1", vec!["x", "y"])]));
-    // January's snapshot is damaged: the chain of months goes on without it.
+    // As if January's snapshot were damaged: February is counted without it.
     place.snapshots.clear();
     let february = place.observe(&Observation::of("2026-02", contacts(true), vec![("tag:1", vec!["x"])]));
     check(
@@ -258,7 +258,7 @@ fn without_the_snapshot_of_the_compared_month_what_changed_since_is_unknown() {
     );
     let january: domain::Month = "2026-01".parse().unwrap();
     assert_eq!(february.counted.unreadable.iter().copied().collect::<Vec<_>>(), [january]);
-    // So that the history is rebuilt once January can be read again.
+    // The history names January, so that it is rebuilt once January can be read again.
     assert_eq!(february.history.without().collect::<Vec<_>>(), [january]);
     let march = place.observe(&Observation::of("2026-03", contacts(true), vec![("tag:1", vec!["x"])]));
     assert_eq!(march.history.without().count(), 0);

@@ -204,7 +204,7 @@ fn the_triangle_has_the_entrants_of_each_month() {
         2026-07      2026-08         1         1
         2026-08      2026-08         1         1";
     check_month(AUGUST, &TRIANGLE, expected);
-    // The late month adds no edge.
+    // The late month adds no rows to the triangle.
     assert_eq!(STORY[JUNE].tables[TRIANGLE.name], STORY[MAY].tables[TRIANGLE.name]);
 }
 
@@ -242,8 +242,8 @@ fn the_same_months_give_the_same_history() {
     assert_eq!(hashes(&build(4)), hashes(&STORY[..4]));
 }
 
-/// The months with roles, attributes, conversations and rules, by the SQL of every step too. One month fetched no conversations, in one
-/// members are missing, and from one on identifiers are written in another way.
+/// Observes the months with roles, attributes, conversations and rules, and also runs the SQL of every step. In February no conversations
+/// are fetched, in August members are missing, and from May on identifiers are hashed.
 fn in_full(mut each: impl FnMut(&str, &Place)) {
     let mut place = Place::new();
     place.by_sql = Some(BySql::default());
@@ -271,7 +271,7 @@ fn in_full(mut each: impl FnMut(&str, &Place)) {
             contact.country = [Some("IE".into()), None, Some("=\"x\", y".into())][number % 3].clone();
             contact.role = [Role::User, Role::Lead][(number + observation.month.len()) % 2];
             contact.last_seen_at = [None, Some(month_start)][number % 2];
-            // A text and a number with the same characters, and none.
+            // The plan is a text, a number with the same characters, or missing.
             let plan = [AttributeValue::Text("49".into()), AttributeValue::Number(49_i64.into())];
             contact
                 .custom_attributes
@@ -285,7 +285,7 @@ fn in_full(mut each: impl FnMut(&str, &Place)) {
             contact.unsubscribed_from_emails = [None, Some(true), Some(false)][if number > 4 { (number + month_number) % 3 } else { 0 }];
         }
         observation.opened_by = vec!["stays", "march", "stays", "nobody"];
-        // Whoever is gone was merged into a member in May. In other months, nobody was asked for.
+        // In May, the contact `gone` was merged into a member. In the other months, the API was not asked about members that are gone.
         observation.vanished = (observation.month == "2026-05").then(|| vec![("gone", Some("may"))]);
         observation.conversations = observation.month != "2026-02";
         observation.identifiers = if observation.month < "2026-05" { "keep" } else { "hash" };
@@ -295,8 +295,8 @@ fn in_full(mut each: impl FnMut(&str, &Place)) {
     }
 }
 
-/// Every step has the rows of its SQL. The signatures of the engine of this process are fewer than those of the SQL, and what is counted of
-/// them is the same.
+/// Every step has the rows of its SQL. The engine of this process makes fewer signatures than the SQL, but the later steps make the same
+/// rows of both.
 #[test]
 fn every_step_has_the_rows_of_its_sql_however_signatures_are_made() {
     let (mut months, mut has_fewer) = (0, false);
@@ -328,7 +328,7 @@ fn the_steps_are_written_for_other_engines() {
         let folder = folder.join(month);
         std::fs::create_dir_all(&folder).unwrap();
         let tables = place.by_sql.as_ref().unwrap().tables();
-        // The snapshot has a table `members`, too.
+        // The snapshot also has a table `members`, so the tables of reports get a prefix.
         let of_report = |step: &Step| format!("report_{}", step.table.name);
         let of_reports: Vec<Step> = REPORTS.iter().filter_map(|report| report.step()).collect();
         let counted = &place.last.as_ref().unwrap().counted;

@@ -1,4 +1,4 @@
-//! Which subscriptions members leave, over two months and a month without them.
+//! Which subscriptions members leave, over two months with subscriptions and one month without them.
 
 use super::*;
 
@@ -45,7 +45,8 @@ fn choices_are_counted_and_compared_with_the_record_of_the_compared_month() {
     check(observed, &OPT_OUTS, expected);
     let of_type = |table: &DataFrame| table.column("subscription_name").unwrap().str().unwrap().get(1).map(str::to_string);
     assert_eq!(of_type(&read(observed, &OPT_OUTS)).as_deref(), Some("Product news"));
-    // The API of March has no subscriptions: only all e-mails are known, and not since when. Who is in the rule is unknown.
+    // In March the API gives no subscriptions: only the flag for all e-mails is counted, without changes. The members of the rule are
+    // unknown, so the rule has no row.
     let observed = place.observe(&Observation::of("2026-03", march, members(&["back", "out"])));
     let rows = read(observed, &OPT_OUTS).lazy().filter(col("month").eq(lit(chrono::NaiveDate::from_ymd_opt(2026, 3, 1).unwrap())));
     assert_shows(

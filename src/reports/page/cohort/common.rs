@@ -11,7 +11,7 @@ use crate::page::figure::{Figure, Figures, Grid, drawn, head};
 use crate::page::{share, shown};
 use archive::table::Rows;
 
-/// The maximum number of values that are listed, the strongest first, and of those that are drawn.
+/// The maximum numbers of values in the table and in the chart. The strongest values come first.
 const VALUES: usize = 12;
 const DRAWN: usize = 6;
 

@@ -98,7 +98,7 @@ fn ends(rows: Rows<'_>, names: [&str; 3], row: usize) -> PolarsResult<[Option<f6
     Ok([share?, low?, high?])
 }
 
-/// The months, the share with its interval, and the number of contacts.
+/// A point of a curve: the months since entry, the share with its interval, and the number of contacts to which the share refers.
 fn point(months: i64, [share, low, high]: [Option<f64>; 3], of: i64) -> Value {
     json!([months, share.map(drawn), low.map(drawn), high.map(drawn), of])
 }

@@ -24,16 +24,16 @@ pub(super) struct Growth<'a> {
     pub changed: &'a [ChangedDefinition],
 }
 
-/// A chart with a line for the level, above bars for the contacts that came and left.
+/// A chart with a line for a number of members (`level`), above bars for the members that were added (`up`) and removed (`down`).
 struct Series {
     level: &'static str,
     up: &'static str,
     down: Option<&'static str>,
-    /// Whose colour the level has.
+    /// The line of the level has the colour that the legend gives to this meaning.
     meaning: &'static str,
-    /// The metrics that mark a month as odd here.
+    /// The metrics that mark a month as odd in this chart.
     odd: &'static [&'static str],
-    /// Whether months before which the group was changed are marked.
+    /// Whether the chart marks a month if the group was changed before that month.
     marks_changes: bool,
 }
 
@@ -105,7 +105,7 @@ impl Growth<'_> {
         let values = |name: &str| months.iter().map(|month| column(name, *month)).collect::<PolarsResult<Vec<_>>>();
         let (level, up) = (values(series.level)?, values(series.up)?);
         let down = series.down.map(values).transpose()?;
-        // Only the last month can be outside the history, if it was not observed at its end.
+        // Only the last month can be outside the history. If it was not observed at its end, its label contains the basis.
         let is_late = cohort.basis != Basis::MonthEnd.as_str();
         let names: Vec<String> = months
             .iter()

@@ -30,7 +30,7 @@ struct Cell {
 impl Cell {
     /// The count, the share and its interval.
     fn text(&self) -> String {
-        // At entry, all entrants are members.
+        // At entry, all entrants are members, so the share is left out.
         if self.age == 0 {
             return grouped(self.retained);
         }

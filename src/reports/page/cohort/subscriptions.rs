@@ -1,4 +1,4 @@
-//! The types of subscriptions that most members left, over the months.
+//! The types of subscriptions from which the most members opted out, over the months.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use domain::Month;
 /// The number of types that are drawn.
 const TYPES: usize = 4;
 
-/// One type of subscription: its newest name, and the members who are out of it in each month.
+/// One type of subscription: its newest name, and the number of members who opted out of it, by month.
 #[derive(Default)]
 struct OfType {
     name: String,
@@ -29,12 +29,12 @@ struct OfType {
 pub(super) fn figure(rows: Rows<'_>, until: Month, cohort: &CohortDigest, anchor: &str, figures: &mut Figures) -> PolarsResult<Markup> {
     let title = "Unsubscribed from …";
     let mut types: BTreeMap<&str, OfType> = BTreeMap::new();
-    // A type without a row in such a month has no choices in it.
+    // The months in which members made choices. In such a month, a type without a row counts as 0. Other months are gaps.
     let mut observed: BTreeSet<Month> = BTreeSet::new();
     for row in of_cohort(rows, cohort)? {
         let id = rows.text("subscription_id", row)?;
         let Some(month) = rows.day("month", row)?.map(Month::of) else { continue };
-        // All e-mails have a chart of their own.
+        // The empty ID is the flag for all e-mails, which has a chart of its own.
         if id.is_empty() || month > until || until.index() - month.index() >= MONTHS {
             continue;
         }

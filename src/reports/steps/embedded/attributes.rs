@@ -1,4 +1,4 @@
-//! The attributes of the job's profile as dictionaries: each value is stored once, and a contact has the code of its value. And the step
+//! The attributes of the job's profile as dictionaries: each value is stored once, and a contact has the code of its value. Also the step
 //! `profiles`, which counts the codes.
 
 use std::collections::HashMap;
@@ -75,7 +75,7 @@ pub(super) fn coded(tables: &Polars) -> PolarsResult<Vec<Coded>> {
 
 struct Dictionary<'a> {
     codes: Vec<u32>,
-    /// The code of each text, and of each text that is a number.
+    /// The codes of values that are no numbers, and the codes of numbers; both by the text of the value.
     known: [PlHashMap<&'a str, u32>; 2],
     values: Vec<Option<&'a str>>,
     numbers: Vec<Option<f64>>,
@@ -101,7 +101,7 @@ impl<'a> Dictionary<'a> {
     }
 }
 
-/// As profiles.sql.
+/// Gives the rows of profiles.sql.
 pub(super) fn profiles(tables: &Polars, facts: &Facts, attributes: &[Coded]) -> PolarsResult<DataFrame> {
     let standing = tables.table(STANDING.name)?;
     let keys = standing.column("cohort_key")?.str()?;
@@ -149,7 +149,8 @@ fn with_values(
     facts: &Facts,
     month: &AnyValue<'static>,
 ) -> PolarsResult<DataFrame> {
-    // The first code of each text. A number and a text with the same characters have two codes, and count as one value: that of the first.
+    // The first code of each text. A number and a text with the same characters have two codes, but count as one value with the first of
+    // the two codes.
     let mut first: PlHashMap<Option<&str>, u32> = PlHashMap::default();
     let text_of: Vec<u32> = attribute.values.iter().zip(0..).map(|(text, code)| *first.entry(text).or_insert(code)).collect();
     let number_of: Vec<Option<f64>> = attribute.numbers.iter().collect();

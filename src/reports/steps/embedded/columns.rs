@@ -11,7 +11,7 @@ pub(super) fn positions(at: Vec<u32>) -> UInt32Chunked {
     UInt32Chunked::from_vec("at".into(), at)
 }
 
-/// The texts of [`texts`].
+/// The texts from which [`texts`] makes a column.
 pub(super) fn of(texts: &[&str]) -> StringChunked {
     StringChunked::from_slice("".into(), texts)
 }

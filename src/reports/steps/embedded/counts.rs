@@ -1,4 +1,4 @@
-//! The step `counts`. Planning the sixty expressions of its SQL takes longer than everything else that is counted of a small month.
+//! The step `counts`, without its SQL. In a small month, the planning of its sixty expressions would take longer than all other counting.
 
 use polars::prelude::*;
 
@@ -36,7 +36,7 @@ struct Sums {
     converted_leads: i64,
 }
 
-/// As counts.sql.
+/// Gives the rows of counts.sql.
 pub(super) fn counts(tables: &Polars) -> PolarsResult<DataFrame> {
     let cohorts = Rows(tables.table(COHORTS.name)?);
     let sums = sums(tables, cohorts)?;

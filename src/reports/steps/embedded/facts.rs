@@ -1,5 +1,5 @@
-//! What the steps have to know of each contact (its role, when it was created, what is true of it), by the contact's number. And the step
-//! `cells`, which counts the contacts of which the same is true.
+//! The facts of each contact that the steps need (its role, when it was created, its flags), by the contact's number. Also the step
+//! `cells`, which counts the contacts with the same signature, role, flags and number of conversations.
 
 use polars::prelude::*;
 
@@ -115,7 +115,7 @@ impl Facts {
     }
 }
 
-/// As cells.sql.
+/// Gives the rows of cells.sql.
 pub(super) fn cells(tables: &Polars, facts: &Facts) -> PolarsResult<DataFrame> {
     let opened = conversations_by_contact(tables)?;
     let mut signature_of: Vec<Option<u32>> = vec![None; tables.numbers().count()];

@@ -1,4 +1,4 @@
-//! What the steps read of cohorts and of ledgers.
+//! The columns of cohorts and of ledgers that the steps read.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -26,7 +26,7 @@ enum Change {
     Departed,
 }
 
-/// As past.sql if no contact was merged: the ledger is as it was. `None` otherwise.
+/// Gives the rows of past.sql if no contact was merged: the unchanged ledger of the month before. `None` if a contact was merged.
 pub(super) fn past(tables: &Polars) -> PolarsResult<Option<DataFrame>> {
     let merged_into = tables.table(VANISHED.name)?.column("merged_into")?;
     if merged_into.null_count() < merged_into.len() {
@@ -49,7 +49,7 @@ enum Fate {
     Other,
 }
 
-/// As standing.sql.
+/// Gives the rows of standing.sql.
 pub(super) fn standing(tables: &Polars, facts: &Facts) -> PolarsResult<DataFrame> {
     let cohorts = Cohort::all(tables.table(COHORTS.name)?)?;
     let compared_months: BTreeSet<i32> = cohorts.iter().filter_map(|cohort| Some(cohort.compared?.month)).collect();
@@ -115,7 +115,7 @@ pub(super) fn standing(tables: &Polars, facts: &Facts) -> PolarsResult<DataFrame
     rows.frame(&cohorts)
 }
 
-/// As ledger.sql.
+/// Gives the rows of ledger.sql.
 pub(super) fn ledger(tables: &Polars) -> PolarsResult<DataFrame> {
     let cohorts = Cohort::all(tables.table(COHORTS.name)?)?;
     let counted: HashMap<&str, &Cohort<'_>> =
@@ -180,7 +180,7 @@ fn merged(one: &[u32], other: &[u32]) -> impl Iterator<Item = (u32, Option<usize
 const LEAD: u8 = 1;
 const SUBSCRIBED: u8 = 2;
 
-/// What the contacts were in each of these months, by number.
+/// For each of these months: the flags [`LEAD`] and [`SUBSCRIBED`] of each contact, by number.
 fn contacts_before(tables: &Polars, months: &BTreeSet<i32>) -> PolarsResult<PlHashMap<i32, Vec<u8>>> {
     let frame = tables.table(CONTACTS_BEFORE.name)?;
     let numbers = frame.column("contact_id")?.u32()?.iter();

@@ -19,7 +19,7 @@ pub(super) const RECORD: [&str; 9] =
 /// The columns of `members` that are in `standing`.
 const OF_STANDING: [&str; 3] = ["change", "entered_month", "months_in_cohort"];
 
-/// As members.sql.
+/// Gives the rows of members.sql.
 pub(crate) fn members(table: &'static Table, engine: &Embedded) -> PolarsResult<Gather> {
     let tables = engine.tables();
     let standing = tables.table(STANDING.name)?;
@@ -38,7 +38,8 @@ pub(crate) fn members(table: &'static Table, engine: &Embedded) -> PolarsResult<
     Gather::new(table, standing.height(), sources)
 }
 
-/// The record of each observed contact, and the last record of each contact in `standing` that is gone; and for each number the row.
+/// The records of all observed contacts, and the last record of each contact in `standing` that is gone. Also the row of the record, by the
+/// number of the contact.
 fn records(tables: &Polars, in_standing: &UInt32Chunked) -> PolarsResult<(DataFrame, Vec<u32>)> {
     const NONE: u32 = u32::MAX;
     let mut record_of = vec![NONE; tables.numbers().count()];
@@ -83,7 +84,7 @@ fn conversations(tables: &Polars, contacts: &IdxCa) -> PolarsResult<Column> {
     Ok(counts.collect::<Int64Chunked>().with_name(name).into_column())
 }
 
-/// As member_attributes.sql.
+/// Gives the rows of member_attributes.sql.
 pub(crate) fn member_attributes(table: &'static Table, engine: &Embedded) -> PolarsResult<Gather> {
     let (tables, attributes) = (engine.tables(), engine.attributes());
     let standing = tables.table(STANDING.name)?;
@@ -122,7 +123,7 @@ pub(crate) fn member_attributes(table: &'static Table, engine: &Embedded) -> Pol
     Gather::new(table, rows, sources)
 }
 
-/// The positions, which must all be known.
+/// The rows as positions. It is an error if one of them is unknown.
 fn known(rows: impl Iterator<Item = Option<u32>>) -> PolarsResult<UInt32Chunked> {
     let rows: Option<Vec<u32>> = rows.collect();
     let rows = rows.ok_or_else(|| polars_err!(ComputeError: "a row of `standing` is of a cohort that the month does not have"))?;

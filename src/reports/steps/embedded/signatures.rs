@@ -1,5 +1,5 @@
 //! The step `signatures`: contacts with the same relations to the same cohorts get one signature. The SQL of the step gives each contact a
-//! signature of its own, which counts the same but costs more.
+//! signature of its own. The later steps then make the same counts, but need more time.
 
 use polars::prelude::*;
 

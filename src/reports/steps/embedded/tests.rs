@@ -1,4 +1,4 @@
-//! Random months: the embedded ways give the rows of the SQL.
+//! Random months: the engine of this process gives the rows of the SQL.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -60,7 +60,7 @@ fn contacts(random: &mut ChaCha8Rng, contacts: &[u32]) -> Vec<Column> {
     ]
 }
 
-/// Three cohorts with different compared months: gaps, first months, months outside the history. Nobody remembers `tag:d`.
+/// Three cohorts with different compared months: gaps, first months, months outside the history. `tag:d` is only in the ledger.
 fn cohorts(random: &mut ChaCha8Rng) -> DataFrame {
     let keys = ["tag:a", "tag:b", "tag:c"];
     let compared: Vec<Option<usize>> = keys.iter().map(|_| one_of(random, &[None, Some(1), Some(1), Some(2), Some(3)])).collect();
@@ -120,7 +120,7 @@ fn month(random: &mut ChaCha8Rng) -> Polars {
         let columns = vec![Column::new("cohort_key".into(), vec![key; of.len()]), ids(&of)];
         members.vstack_mut(&DataFrame::new(of.len(), columns).unwrap()).unwrap();
     }
-    // Some of those who are not here were asked for; some of these were merged into others.
+    // The API was asked about some of the contacts that are not observed. About half of these were merged into other contacts.
     let asked: Vec<u32> = some(random).into_iter().filter(|contact| !here.contains(contact)).collect();
     let merged: Vec<Option<String>> =
         asked.iter().map(|_| random.random_bool(0.5).then(|| format!("contact-{}", random.random_range(0..CONTACTS_IN_ALL)))).collect();

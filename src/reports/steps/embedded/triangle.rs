@@ -11,7 +11,7 @@ use crate::history::{COUNTS, LEDGER, TRIANGLE};
 use archive::engine::Polars;
 use archive::table::in_order;
 
-/// As triangle.sql.
+/// Gives the rows of triangle.sql.
 pub(super) fn triangle(tables: &Polars) -> PolarsResult<DataFrame> {
     let cohorts = Cohort::all(tables.table(COHORTS.name)?)?;
     let ledger = Ledger::read(tables.table(LEDGER.name)?)?;

@@ -1,4 +1,4 @@
-//! A store in memory that fails as stores do, by chance under a seed, and counts its requests.
+//! A store in memory that fails at random, as real stores do, and counts its requests. A seed makes the failures repeatable.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,18 +16,18 @@ use object_store::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// How a store fails: shares of its requests.
+/// How a store fails. A number from 0 to 1 is the share of the requests that fail in this way.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
-    /// Nothing was done.
+    /// The request fails before it does anything.
     pub fails_before: f64,
-    /// It was done, and the answer was lost.
+    /// The request is done, but its answer is lost.
     pub fails_after: f64,
     /// The connection breaks off in the middle of a list.
     pub cuts_lists: f64,
-    /// A read is answered with the version before.
+    /// A read returns the version before the last write.
     pub reads_stale: f64,
-    /// The process loses the store after so many requests: a crash.
+    /// After this number of requests, all requests fail, as after a crash of the process.
     pub dies_after: Option<usize>,
     pub ignores_create: bool,
     pub ignores_update: bool,
@@ -84,7 +84,7 @@ impl Faulty {
         rate > 0.0 && state.random.random::<f64>() < rate
     }
 
-    /// Counts a request, and fails it before it does anything.
+    /// Counts a request, and decides whether it fails before it does anything.
     fn begin(&self) -> Result<()> {
         let is_dead = {
             let mut state = self.state();
