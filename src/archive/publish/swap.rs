@@ -16,10 +16,8 @@ use std::path::{Component, Path, PathBuf};
 use super::{MANIFEST, PublishError, STAGED, create_folder, entry_names, folder_names, parent, remove_folder, rename, sync_folder};
 
 /// The prefix of the names of folders that were moved aside. The original path follows, relative to the parent of the work
-/// folder, with [`SEPARATOR`] instead of `/`.
+/// folder, with [`SEPARATOR`] instead of `/`. Within a name, `@` (of a partition's folder) is `%40`, and `%` is `%25`.
 const ASIDE: &str = "aside-";
-/// No name of a published folder contains it. A folder whose path contains it, for example the folder of a partition, cannot be moved
-/// aside.
 const SEPARATOR: &str = "@";
 
 /// Exchanges two paths in one step.
@@ -86,7 +84,8 @@ fn in_two_steps(staged: &Path, target: &Path) -> Result<PathBuf, PublishError> {
 fn move_aside(work: &Path, target: &Path) -> Result<PathBuf, PublishError> {
     let unsupported = || PublishError::new("move aside", target, io::ErrorKind::InvalidFilename.into());
     let relative = target.strip_prefix(parent(work)).map_err(|_| unsupported())?;
-    let names: Option<Vec<&str>> = relative.iter().map(|name| name.to_str().filter(|name| !name.contains(SEPARATOR))).collect();
+    let names: Option<Vec<String>> =
+        relative.iter().map(|name| Some(name.to_str()?.replace('%', "%25").replace(SEPARATOR, "%40"))).collect();
     let aside = work.join(format!("{ASIDE}{}", names.ok_or_else(unsupported)?.join(SEPARATOR)));
     remove_folder(&aside)?;
     rename(target, &aside)?;
@@ -95,7 +94,8 @@ fn move_aside(work: &Path, target: &Path) -> Result<PathBuf, PublishError> {
 
 /// The original path of a folder that was moved aside, from its name in the work folder.
 fn original_path(work: &Path, name: &str) -> Option<PathBuf> {
-    let relative = PathBuf::from(name.strip_prefix(ASIDE)?.replace(SEPARATOR, "/"));
+    let names = name.strip_prefix(ASIDE)?.split(SEPARATOR).map(|name| name.replace("%40", SEPARATOR).replace("%25", "%"));
+    let relative = PathBuf::from(names.collect::<Vec<_>>().join("/"));
     let is_inside = relative.components().all(|component| matches!(component, Component::Normal(_)));
     (is_inside && relative.iter().next().is_some()).then(|| parent(work).join(relative))
 }

@@ -138,18 +138,21 @@ fn an_old_folder_is_moved_back_when_the_new_one_cannot_be_moved() {
 
 #[test]
 fn unfinished_work_is_replaced_like_a_month() {
-    let place = Place::new();
-    let stream = place.work().join("run_month=2026-11/tag-1");
-    create_folder(&stream).unwrap();
-    fs::write(stream.join("contacts-00000.arrows"), "old").unwrap();
-    move_aside(&place.work(), &stream).unwrap();
-    recover(&place.work()).unwrap();
-    assert_eq!(file_names(&stream).unwrap(), ["contacts-00000.arrows"]);
-    for exchange in [exchange, unsupported] {
-        let staging = Staging::new(&place.work(), "forget-walk").unwrap();
-        put(staging.folder(), &stream, exchange).unwrap();
-        assert_eq!(entry_names(&stream).unwrap(), [""; 0]);
-        assert_eq!(entry_names(&place.work()).unwrap(), ["run_month=2026-11"]);
+    // A partition's folder has a name with `@`, which is also the separator of the names aside.
+    for stream in ["tag-1", "population@3", "rate 40%40 of 50%"] {
+        let place = Place::new();
+        let stream = place.work().join("run_month=2026-11").join(stream);
+        create_folder(&stream).unwrap();
+        fs::write(stream.join("contacts-00000.arrows"), "old").unwrap();
+        move_aside(&place.work(), &stream).unwrap();
+        recover(&place.work()).unwrap();
+        assert_eq!(file_names(&stream).unwrap(), ["contacts-00000.arrows"]);
+        for exchange in [exchange, unsupported] {
+            let staging = Staging::new(&place.work(), "forget-walk").unwrap();
+            put(staging.folder(), &stream, exchange).unwrap();
+            assert_eq!(entry_names(&stream).unwrap(), [""; 0]);
+            assert_eq!(entry_names(&place.work()).unwrap(), ["run_month=2026-11"]);
+        }
     }
 }
 
@@ -159,6 +162,7 @@ fn names_in_a_work_folder_cannot_lead_out_of_the_job_folder() {
     for (name, expected) in [
         ("aside-snapshots@run_month=2026-10", Some("/job/snapshots/run_month=2026-10")),
         ("aside-.work@run_month=2026-10@tag-1", Some("/job/.work/run_month=2026-10/tag-1")),
+        ("aside-.work@run_month=2026-10@population%402", Some("/job/.work/run_month=2026-10/population@2")),
         ("aside-", None),
         ("aside-@etc", None),
         ("aside-..@other", None),

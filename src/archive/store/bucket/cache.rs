@@ -8,9 +8,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::publish::{self, PublishError};
+
+/// The end of the name of a file that is being fetched.
+const PART: &str = ".part";
 
 #[derive(Debug)]
 pub(super) struct Cache {
@@ -53,7 +56,7 @@ impl Cache {
         self.make_room(bytes);
         // Two threads may fetch two files with the same hash, so each download has its own path.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        Ok(self.folder.join(format!("{sha256}.{}-{}.part", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))))
+        Ok(self.folder.join(format!("{sha256}.{}-{}{PART}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))))
     }
 
     /// Gives its final name to a file that was fetched and compared with its hash.
@@ -91,12 +94,11 @@ impl Cache {
         files.sort_by_key(|(.., used)| *used);
         let mut total: u64 = files.iter().map(|(_, _, bytes, _)| bytes).sum();
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, path, size, _) in files {
+        for (name, path, size, modified) in files {
             if total + bytes <= self.max_bytes {
                 break;
             }
-            // The files that another process is fetching are the newest, so they are removed last.
-            if !used.iter().any(|used| name.starts_with(used)) && fs::remove_file(path).is_ok() {
+            if !used.iter().any(|used| name.starts_with(used)) && !is_being_fetched(&name, modified) && fs::remove_file(path).is_ok() {
                 total -= size;
             }
         }
@@ -113,10 +115,13 @@ impl Cache {
     }
 }
 
+/// Whether another process may be fetching this file. A file that nothing was added to for an hour was left by a process that was killed.
+fn is_being_fetched(name: &str, modified: SystemTime) -> bool {
+    name.ends_with(PART) && modified.elapsed().is_ok_and(|age| age < Duration::from_secs(3600))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn put(cache: &Cache, text: &str) -> String {
@@ -146,6 +151,20 @@ mod tests {
         assert!(third.has(&a).unwrap());
         let d = put(&third, "dddddddddd");
         assert_eq!([&a, &c, &d].map(|sha256| third.path(sha256).exists()), [true, true, true]);
+    }
+
+    #[test]
+    fn what_another_process_fetches_stays_until_it_is_an_hour_old() {
+        let place = tempfile::tempdir().unwrap();
+        let cache = |max_bytes| Cache::new(place.path().to_path_buf(), max_bytes);
+        let [fetched, left] = ["ab", "cd"].map(|sha256| cache(1000).place(sha256, 4).unwrap());
+        for part in [&fetched, &left] {
+            fs::write(part, "half").unwrap();
+        }
+        let two_hours_ago = SystemTime::now() - Duration::from_secs(7200);
+        File::options().append(true).open(&left).unwrap().set_modified(two_hours_ago).unwrap();
+        cache(0).trim();
+        assert_eq!([fetched.exists(), left.exists()], [true, false]);
     }
 
     #[test]

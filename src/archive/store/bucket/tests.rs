@@ -217,6 +217,16 @@ fn a_name_proves_no_bytes() {
 }
 
 #[test]
+fn a_month_that_could_not_be_cached_is_published() {
+    let (objects, here) = (memory(), tempfile::tempdir().unwrap());
+    fs::write(here.path().join("cache"), "a file where the folder should be").unwrap();
+    let bucket = opened(&objects, here.path());
+    let _lock = bucket.lock("run").unwrap();
+    publish(&bucket, MONTHS[0], &[("a", "text".to_string())]).unwrap();
+    assert_eq!(visible(&objects), BTreeMap::from([(MONTHS[0].to_string(), vec!["text".to_string()])]));
+}
+
+#[test]
 fn a_store_that_does_not_answer_is_no_damage() {
     let faulty = Arc::new(Faulty::new(Plan::default()));
     let objects: Arc<dyn ObjectStore> = faulty.clone();
