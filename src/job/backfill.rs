@@ -2,6 +2,7 @@
 //! with a lower basis, gets a new snapshot. Members are those at the time of the observation (basis `late`), except for tags whose
 //! dates are read (`reconstructed`).
 
+use super::plan::first_requests;
 use super::run::{observe, rebuild, report_unfinished};
 use super::scope::prospect;
 use super::{Context, DamagedMonth, Event, JobError, Plan, Rebuilt, Refreshed, Scope, Unresolved, clock, timezone};
@@ -58,7 +59,12 @@ pub async fn backfill(context: &Context, options: &BackfillOptions) -> Result<Ba
 
 /// Resolves names and requests sizes, but fetches no page of members and writes nothing.
 pub async fn backfill_dry_run(context: &Context, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {
-    planned(context, options).await
+    let mut planned = planned(context, options).await?;
+    if let Some(plan) = &mut planned.plan {
+        // The backfill makes the same plan, by the same requests, before it fetches.
+        plan.repeated = first_requests(context);
+    }
+    Ok(planned)
 }
 
 async fn planned(context: &Context, options: &BackfillOptions) -> Result<BackfillPlan, JobError> {

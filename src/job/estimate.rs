@@ -55,9 +55,8 @@ impl Plan {
             self.is_planned_again && self.streams.iter().any(|stream| stream.kind == StreamKind::Everyone && stream.partitioning.is_some());
         let is_other_tag = |stream: &&PlannedStream| asks_tag_sizes && stream.kind.is_tag() && stream.derived.is_none();
         let deriving = deriving + self.streams.iter().filter(is_other_tag).count() as u64;
-        let opening = if self.is_planned_again { self.opening } else { 0 };
         let totals = if self.has_conversations { CONVERSATION_TOTALS } else { 0 };
-        let asking = opening + probes + deriving + totals;
+        let asking = self.repeated + probes + deriving + totals;
         let requests = pages.iter().sum::<u64>() + asking;
         let concurrency = settings.intercom.max_concurrency.max(1) as f64;
         let longest = pages.iter().copied().max().unwrap_or_default() as f64;

@@ -41,10 +41,12 @@ pub struct Plan {
     pub(super) findings: Vec<Finding>,
     /// The sizes of cohorts in earlier months.
     pub(super) sizes_before: PriorSizes,
-    /// Whether a run after this plan makes the same requests again. This is so after `run --dry-run`, which only makes the plan.
+    /// Whether this plan is of `run --dry-run`, and so a run after it makes the plan again, but asks for fewer sizes.
     pub(super) is_planned_again: bool,
-    /// The number of requests that it took to make the plan. A run after a dry run makes them again.
+    /// The number of requests that it took to make the plan, without sizes.
     pub(super) opening: u64,
+    /// How many of the requests that were sent for this plan are sent again after it. 0 if it is not of a dry run.
+    pub(super) repeated: u64,
     /// The expected number of requests for contacts with truncated lists of tags.
     pub(super) expected_contact_requests: u64,
     /// The expected number of requests for contacts whose subscriptions the API cut. It is estimated only if everyone is a long stream.
@@ -83,6 +85,12 @@ impl PlannedPopulation {
             PlannedPopulation::Cohorts => "cohorts".to_string(),
         }
     }
+}
+
+/// The number of requests so far, without those that were sent again after a failure.
+pub(super) fn first_requests(context: &Context) -> u64 {
+    let traffic = context.client.traffic();
+    traffic.requests - traffic.retries
 }
 
 impl Plan {
@@ -174,8 +182,7 @@ impl Plan {
         plan.plan_vanished(context);
         plan.find_subscription_types(context).await;
         plan.check_profile(context).await;
-        let traffic = context.client.traffic();
-        plan.opening = traffic.requests - traffic.retries;
+        plan.opening = first_requests(context);
         Ok(plan)
     }
 
@@ -197,6 +204,7 @@ impl Plan {
             sizes_before: PriorSizes::default(),
             is_planned_again: false,
             opening: 0,
+            repeated: 0,
             expected_contact_requests: 0,
             expected_cut_subscriptions: 0,
         }

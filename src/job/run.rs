@@ -224,6 +224,7 @@ pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, Jo
     plan.published = context.archive.snapshot(scope.newest().month)?.map(|snapshot| snapshot.manifest.basis());
     plan.size(context).await?;
     plan.is_planned_again = true;
+    plan.repeated = plan.opening;
     Ok(plan)
 }
 

@@ -4,13 +4,14 @@
 mod by_second;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::job::{Job, Place, texts};
-use crate::support::program::observe;
+use crate::support::program::{Program, observe, observe_months};
 use crate::support::scripted::{Reply, Request, Scripted};
 use crate::support::simulator::Simulator;
 use crate::support::tree::{check_same, published, tables, tree};
@@ -98,18 +99,20 @@ fn slices_bring_what_one_chain_brings_and_no_page_comes_twice() {
 #[test]
 fn a_dry_run_counts_the_requests_that_a_run_sends() {
     let simulator = large();
-    for job in [job(), of_groups()] {
+    let observe_month: fn(&Path) -> Program = |file| observe(file, &AS_OF);
+    let backfill_month: fn(&Path) -> Program = |file| observe_months(file, ("2026-10", "2026-10"), MONTH.as_of, &[]);
+    for (job, command) in [(job(), observe_month), (of_groups(), observe_month), (of_groups(), backfill_month)] {
         let place = Place::new();
         let recorder = Scripted::before(simulator.address(), |_| None);
         let file = place.job(&job, &recorder.base_url);
-        let planned = observe(&file, &AS_OF).arguments(&["--dry-run"]).succeed().stdout;
+        let planned = command(&file).arguments(&["--dry-run"]).succeed().stdout;
         let pages: Vec<Request> = recorder.requests().into_iter().filter(|request| request.per_page() == Some(PAGE)).collect();
         assert!(pages.iter().all(|page| page.path() == "/contacts") && pages.len() <= 1, "no page but the first of everyone: {pages:?}");
         let reported = planned.lines().find(|line| line.contains(" partitions, ")).unwrap();
         let reported: usize = reported.split(" partitions, ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
 
         let before = recorder.requests().len();
-        observe(&file, &AS_OF).succeed();
+        command(&file).succeed();
         let sent = &recorder.requests()[before..];
         // Contacts with more tags than their list shows are unknown before they are read.
         let asked = sent.iter().filter(|request| asks_a_contact(request)).count();
