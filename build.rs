@@ -6,8 +6,8 @@
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let variable = |name| std::env::var(name).unwrap_or_default();
-    let is_linux = variable("CARGO_CFG_TARGET_OS") == "linux" && variable("CARGO_CFG_TARGET_ENV") == "gnu";
-    if is_linux && variable("PROFILE") == "debug" {
+    let is_linux_gnu = variable("CARGO_CFG_TARGET_OS") == "linux" && variable("CARGO_CFG_TARGET_ENV") == "gnu";
+    if is_linux_gnu && variable("PROFILE") == "debug" {
         println!("cargo::rustc-link-arg-bins=-no-pie");
     }
 }

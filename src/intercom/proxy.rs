@@ -69,8 +69,7 @@ pub enum ProxyError {
 
 impl ProxyError {
     /// What to do.
-    pub const HINT: &str =
-        "write it like http://proxy.example:3128 (or http://user:password@…), unset the variable, or name the host in NO_PROXY";
+    pub const HINT: &str = "write the proxy's address like http://proxy.example:3128 (or http://user:password@…), unset the variable, or add the host that is to be reached without a proxy to NO_PROXY";
 }
 
 /// Whether the host is a loopback literal: 127.0.0.0/8, ::1 or localhost.

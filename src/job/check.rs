@@ -64,7 +64,8 @@ pub enum Trouble {
 }
 
 /// What to do about a clock that is wrong.
-pub const CLOCK_HINT: &str = "set this machine's clock, and keep it right with NTP (`timedatectl set-ntp true`), then run it again";
+pub const CLOCK_HINT: &str =
+    "set this machine's clock, and keep it right with NTP (`timedatectl set-ntp true`), then run the command again";
 /// What to do about an archived group.
 pub const ARCHIVED_HINT: &str = "restore it in Intercom, or remove it from the job file";
 

@@ -45,7 +45,7 @@ pub fn archive(settings: &Settings) -> Result<Archive, JobError> {
     }
 }
 
-/// The folder for the unfinished work of a job in a bucket: a folder in the user's state folder (XDG Base Directory Specification).
+/// Where a job keeps its unfinished work if its archive is in a bucket: below the user's state folder (XDG Base Directory Specification).
 /// `None` if the environment names no state folder.
 fn state_folder(uri: &str) -> Option<PathBuf> {
     let of_user = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));

@@ -43,8 +43,6 @@ pub struct Plan {
     pub(super) sizes_before: PriorSizes,
     /// Whether this plan is of `run --dry-run`, and so a run after it makes the plan again, but asks for fewer sizes.
     pub(super) is_planned_again: bool,
-    /// The number of requests that it took to make the plan, without sizes.
-    pub(super) opening: u64,
     /// How many of the requests that were sent for this plan are sent again after it. 0 if it is not of a dry run.
     pub(super) repeated: u64,
     /// The expected number of requests for contacts with truncated lists of tags.
@@ -182,7 +180,6 @@ impl Plan {
         plan.plan_vanished(context);
         plan.find_subscription_types(context).await;
         plan.check_profile(context).await;
-        plan.opening = first_requests(context);
         Ok(plan)
     }
 
@@ -203,7 +200,6 @@ impl Plan {
             findings: Vec::new(),
             sizes_before: PriorSizes::default(),
             is_planned_again: false,
-            opening: 0,
             repeated: 0,
             expected_contact_requests: 0,
             expected_cut_subscriptions: 0,

@@ -6,7 +6,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::apply::{self, Applied};
 use super::error::joined;
-use super::plan::Plan;
+use super::plan::{Plan, first_requests};
 use super::refresh::{Rebuilt, Refreshed, Scope as RefreshScope, refresh};
 use super::scope::{Scope, prospect};
 use super::status::{missed_before, stale_after};
@@ -221,10 +221,10 @@ fn lacking(job: &Job, snapshot: &Snapshot) -> Vec<GroupName> {
 pub async fn dry_run(context: &Context, options: &RunOptions) -> Result<Plan, JobError> {
     let scope = Scope::ask(context, options.month).await?;
     let mut plan = Plan::make(context, &scope).await?;
+    plan.repeated = first_requests(context);
     plan.published = context.archive.snapshot(scope.newest().month)?.map(|snapshot| snapshot.manifest.basis());
     plan.size(context).await?;
     plan.is_planned_again = true;
-    plan.repeated = plan.opening;
     Ok(plan)
 }
 

@@ -101,7 +101,7 @@ fn a_dry_run_counts_the_requests_that_a_run_sends() {
     let simulator = large();
     let observe_month: fn(&Path) -> Program = |file| observe(file, &AS_OF);
     let backfill_month: fn(&Path) -> Program = |file| observe_months(file, ("2026-10", "2026-10"), MONTH.as_of, &[]);
-    for (job, command) in [(job(), observe_month), (of_groups(), observe_month), (of_groups(), backfill_month)] {
+    for (job, command) in [(job(), observe_month), (of_groups(), observe_month), (job(), backfill_month), (of_groups(), backfill_month)] {
         let place = Place::new();
         let recorder = Scripted::before(simulator.address(), |_| None);
         let file = place.job(&job, &recorder.base_url);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use tempfile::{Builder, TempDir};
 
 /// The token of all runs. It must not occur in anything that the program prints or writes.
 pub(crate) const TOKEN: &str = "tok3n-of-the-tests-dG9rM24";
@@ -33,9 +33,10 @@ static MEMORY: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
 /// Several times what the folders of all tests have at once.
 const MEMORY_NEEDED: u64 = 2 << 30;
 
-/// An empty folder. Deleted when dropped.
+/// An empty folder. Deleted when dropped; tests that are killed leave theirs, with this name.
 pub(crate) fn temporary_folder() -> TempDir {
-    MEMORY.as_ref().map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap()
+    let folder = Builder::new().prefix("cohorts-it-").to_owned();
+    MEMORY.as_ref().map_or_else(|| folder.tempdir(), |memory| folder.tempdir_in(memory)).unwrap()
 }
 
 /// Waits until a condition is true. Polls it with a time limit.

@@ -149,6 +149,7 @@ fn a_folder_on_another_file_system_is_2_before_the_first_request() {
     let device = |path: &Path| fs::metadata(path).map(|found| found.dev());
     let here = device(place.folder()).unwrap();
     let folders = ["/dev/shm", env!("CARGO_TARGET_TMPDIR")].map(Path::new);
+    // A machine where all of these are on one file system cannot show it.
     let Some(other) = folders.into_iter().find(|folder| device(folder).is_ok_and(|found| found != here)) else { return };
     let elsewhere = tempfile::tempdir_in(other).unwrap();
     let simulator = Simulator::at(JULY.as_of, &[]);

@@ -14,7 +14,8 @@ use domain::{ContactId, ContactIds};
 /// The type of a contact's number.
 pub(super) const NUMBER: DataType = DataType::UInt32;
 
-/// The numbers of the contacts of some tables: 0 up to [`ContactNumbers::count`]. Queries use numbers, files contain texts.
+/// A number for each contact of some tables, from 0 and less than [`ContactNumbers::count`]. Queries use these numbers; files contain the
+/// contacts' IDs as texts.
 #[derive(Clone, Debug, Default)]
 pub struct ContactNumbers {
     /// A contact's number is its position here.

@@ -60,7 +60,7 @@ impl V2 {
                 Failure::Status { status: 410, canonical, .. } => canonical.as_deref().map(str::to_string),
                 _ => return Err(error),
             };
-            // Without a link to another contact, the contact is deleted, or the last merge that was found counts.
+            // Without a link to another contact, this is the end: the last merge that was found or, if there was none, `Deleted`.
             let Some(next) = next.filter(|next| *next != asked) else { return Ok(fate) };
             let is_end = is_known(&next);
             fate = Fate::Merged(next.clone());

@@ -56,7 +56,7 @@ pub(super) fn token(settings: &Settings, is_certain: bool, findings: &mut Vec<Fi
         None => Finding::fine("token", format!("found in {origin}")),
         Some(mode) => {
             let what = format!("found in {origin}, which other users can read (mode {mode:04o})");
-            Finding::warning("token", what, Some("chmod 600 it, and consider the token known to others"))
+            Finding::warning("token", what, Some("chmod 600 it; others may know the token already: if so, make a new one"))
         }
     });
     Some(token)

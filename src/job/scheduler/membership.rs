@@ -202,8 +202,8 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// Takes the derived members. A group is searched for instead if its members could not be derived, or if their number does not agree
-    /// with the group's total.
+    /// Takes the members that were derived. If the members of a group could not be derived, or if their number does not agree with the
+    /// group's total, they are fetched by a search instead.
     pub(super) async fn take_derived(&mut self, derivation: Derivation) -> Result<(), JobError> {
         let groups = match derivation {
             Derivation::Members(groups) => groups,

@@ -11,7 +11,7 @@ use super::setting::{Findings, Setting, list, path, word};
 #[derive(Clone, Debug)]
 pub struct Privacy {
     pub identifiers: Identifiers,
-    /// Names of custom attributes that are not written, without `custom_attributes.`.
+    /// The custom attributes that are not written. The names here do not have the prefix `custom_attributes.`.
     pub drop: Vec<String>,
     pub hash_key_file: Option<PathBuf>,
 }

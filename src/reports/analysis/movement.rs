@@ -15,8 +15,8 @@ const NO_COHORT_LEFT: &str = "from_cohort is `(none)`, `(stayed)` or `(new)`";
 pub(super) const REPORT: Report = Report {
     table: Table {
         name: "movement",
-        row: "a cohort that contacts left and a cohort that they joined, if at least one contact did both; if cohorts overlap, a \
-              contact can be in two rows",
+        row: "a cohort that was left and a cohort that was joined, if at least one contact did both. A word in parentheses stands in \
+              place of a cohort if they left none or joined none. If cohorts overlap, a contact can be in several rows",
         key: &["month", "from_cohort", "to_cohort"],
         columns: &[
             MONTH,

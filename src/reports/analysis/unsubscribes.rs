@@ -19,16 +19,16 @@ pub(super) const REPORT: Report = Report {
             COHORT_KEY,
             COHORT_NAME,
             Entry::new("subscription_id", Kind::Text, "Intercom's ID of the type of subscription; empty for all e-mails"),
-            Entry::new("subscription_name", Kind::Text, "its name when it was observed; `(all e-mails)` for `unsubscribed_from_emails`"),
+            Entry::new("subscription_name", Kind::Text, "the name of the type when it was observed; `(all e-mails)` for `unsubscribed_from_emails`"),
             Entry::new("members", Kind::Count, "members of the cohort"),
-            Entry::new("opted_out", Kind::Count, "members who are out of it by their own choice"),
+            Entry::new("opted_out", Kind::Count, "members who opted out of this type of subscription"),
             Entry::new("opted_out_share", Kind::Ratio, "opted_out / members, 0 to 1").or_null("the cohort is empty"),
             Entry::new("newly_opted_out", Kind::Count, "those of opted_out whose record in p does not say so; without a record in p, those who were created since")
                 .or_null(NO_RECORD),
             Entry::new(
                 "newly_opted_in",
                 Kind::Count,
-                "members who chose to be in it, and whose record in p does not say so; without a record in p, those who were created since; \
+                "members who opted into this type, and whose record in p does not say so; without a record in p, those who were created since; \
                  for all e-mails: who were unsubscribed in p and are not now",
             )
             .or_null(NO_RECORD),

@@ -112,9 +112,9 @@ pub const OPT_OUTS: Table = Table {
         Column::new("subscription_id", Kind::Text, "Intercom's ID of the type of subscription; empty for all e-mails"),
         Column::new("subscription_name", Kind::Text, "its name when it was observed"),
         Column::new("members", Kind::Count, "members of the cohort"),
-        Column::new("opted_out", Kind::Count, "members who are out of it by their own choice"),
+        Column::new("opted_out", Kind::Count, "members who opted out of this type of subscription"),
         Column::new("newly_opted_out", Kind::Count, "those of them who were not in the compared month").or_null(NO_SUBSCRIPTIONS_BEFORE),
-        Column::new("newly_opted_in", Kind::Count, "members who chose to be in it and had not in the compared month")
+        Column::new("newly_opted_in", Kind::Count, "members who opted into this type, and had not in the compared month")
             .or_null(NO_SUBSCRIPTIONS_BEFORE),
     ],
 };

@@ -132,7 +132,7 @@ fn check_sign(token: &TokenWithSpan, sign: &Token) -> Result<(), ConditionError>
         Token::Comma | Token::Period | Token::LParen | Token::RParen => return Ok(()),
         Token::Eq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq => return Ok(()),
         Token::Plus | Token::Minus | Token::Mul | Token::Div => return Ok(()),
-        Token::SemiColon => "a condition is one expression, not a row of statements",
+        Token::SemiColon => "a condition is one expression, so it has no `;`",
         Token::Placeholder(_) | Token::AtSign => "nothing would fill a placeholder",
         Token::DoubleColon => "a condition has no casts; compare with a value of the column's own type",
         Token::DoubleEq => "equal is written with one `=`",

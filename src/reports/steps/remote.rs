@@ -93,7 +93,8 @@ impl Month<'_> {
         json!({ "version": version, "snapshot": self.snapshot.hash, "history": history, "definitions": definitions }).to_string()
     }
 
-    /// What an engine reads and runs. The small tables are written to the folder.
+    /// The month's plan, the earlier months whose snapshots can be read, and the tables and queries for the engine. Tables that are in no file yet
+    /// are written to the folder.
     fn work(&self, folder: &EngineFolder, reports: &ReportQueries) -> Result<(Plan<'_>, BTreeSet<domain::Month>, Work), HistoryError> {
         let plan = Plan::of(self, State::read(self.previous)?)?;
         let mut views = Vec::new();

@@ -142,7 +142,7 @@ pub const ACTIVITY: Table = Table {
 
 pub const SHARED: Table = Table {
     name: "shared",
-    row: "two cohorts that share contacts; a cohort with itself; the population (empty keys)",
+    row: "two cohorts that share contacts; or a cohort paired with itself (its members); or, with both keys empty, the population",
     key: &["cohort_a", "cohort_b"],
     columns: &[
         Column::new("cohort_a", Kind::Text, COHORT_KEY),

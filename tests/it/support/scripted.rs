@@ -11,9 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 use super::http;
+use super::simulator::RATE_LIMIT;
 
-/// The limit that a reply reports if the test sets none. Without one, the program spreads its requests over the window of a small limit.
-const RATE_LIMIT: (&str, &str) = ("X-RateLimit-Limit", "100000");
+/// Each reply has this header: without it, the program spreads its requests over the window of a small limit. For replies without it, a test
+/// lets the simulator leave out its headers.
+const RATE_LIMIT_HEADER: &str = "X-RateLimit-Limit";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -183,8 +185,8 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answer: Ar
         let reply = tokio::task::spawn_blocking(move || answer(&request)).await;
         let sent = match reply {
             Ok(Reply::Http { status, mut headers, body }) => {
-                if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(RATE_LIMIT.0)) {
-                    headers.push((RATE_LIMIT.0.into(), RATE_LIMIT.1.into()));
+                if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(RATE_LIMIT_HEADER)) {
+                    headers.push((RATE_LIMIT_HEADER.into(), RATE_LIMIT.into()));
                 }
                 let mut head = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n", body.len());
                 for (name, value) in headers {

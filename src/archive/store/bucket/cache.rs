@@ -76,7 +76,9 @@ impl Cache {
     /// Removes the files that have none of these hashes.
     pub(super) fn retain(&self, kept: &BTreeSet<String>) -> Result<(), PublishError> {
         let files = self.files().into_iter();
-        files.filter(|(name, ..)| !kept.contains(name)).try_for_each(|(_, path, ..)| publish::remove_file(&path))
+        files
+            .filter(|(name, ..)| !name.split('.').next().is_some_and(|sha256| kept.contains(sha256)))
+            .try_for_each(|(_, path, ..)| publish::remove_file(&path))
     }
 
     /// Removes the least recently used files beyond the limit.
@@ -115,9 +117,10 @@ impl Cache {
     }
 }
 
-/// Whether another process may be fetching this file. A file that nothing was added to for an hour was left by a process that was killed.
+/// Whether another process may be fetching this file. A file that nothing was added to for an hour was left by a process that was killed. If
+/// the clock says that the file is of the future, nothing is known.
 fn is_being_fetched(name: &str, modified: SystemTime) -> bool {
-    name.ends_with(PART) && modified.elapsed().is_ok_and(|age| age < Duration::from_secs(3600))
+    name.ends_with(PART) && !modified.elapsed().is_ok_and(|age| age >= Duration::from_secs(3600))
 }
 
 #[cfg(test)]
@@ -161,10 +164,15 @@ mod tests {
         for part in [&fetched, &left] {
             fs::write(part, "half").unwrap();
         }
+        let future = cache(1000).place("ef", 4).unwrap();
+        fs::write(&future, "half").unwrap();
+        File::options().append(true).open(&future).unwrap().set_modified(SystemTime::now() + Duration::from_secs(7200)).unwrap();
         let two_hours_ago = SystemTime::now() - Duration::from_secs(7200);
         File::options().append(true).open(&left).unwrap().set_modified(two_hours_ago).unwrap();
         cache(0).trim();
-        assert_eq!([fetched.exists(), left.exists()], [true, false]);
+        assert_eq!([fetched.exists(), left.exists(), future.exists()], [true, false, true]);
+        cache(1000).retain(&BTreeSet::from(["ab".to_string()])).unwrap();
+        assert_eq!([fetched.exists(), future.exists()], [true, false], "a file is kept that is being fetched and has one of the hashes");
     }
 
     #[test]
